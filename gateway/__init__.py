@@ -1,0 +1,1 @@
+"""Everything about running: from a measurement to a subscriber, and from a rule to an actuator."""

@@ -1,0 +1,170 @@
+"""The configuration: TOML to frozen models. Unknown keys are errors."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB)")
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_NAME = r"^[a-z][a-z0-9_]*$"
+
+
+def duration(text: Any) -> Any:
+    """Turn `"90s"`, `"250ms"`, `"1.5h"` or a number of seconds into seconds."""
+    if isinstance(text, str):
+        match = _DURATION.fullmatch(text.strip())
+        if match is None:
+            raise ValueError('a duration is a number and a unit (ms, s, m, h, d), such as "10s"')
+        return float(match[1]) * _SECONDS[match[2]]
+    return text
+
+
+def size(text: Any) -> Any:
+    """Turn `"512 MiB"` or a number of bytes into bytes."""
+    if isinstance(text, str):
+        match = _SIZE.fullmatch(text.strip())
+        if match is None:
+            raise ValueError('a size is a number and a unit (B, KiB, MiB, GiB), such as "512 MiB"')
+        return int(float(match[1]) * _BYTES[match[2]])
+    return text
+
+
+Duration = Annotated[float, BeforeValidator(duration), Field(gt=0, le=366 * 86400)]
+Pause = Annotated[float, BeforeValidator(duration), Field(ge=0, le=366 * 86400)]
+Size = Annotated[int, BeforeValidator(size), Field(gt=0)]
+Name = Annotated[str, Field(pattern=_NAME, max_length=40)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Place(_Model):
+    """Where the pole stands, for the people and services that read its records."""
+
+    name: str = ""
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+
+
+class Gateway(_Model):
+    """Who this gateway is."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
+    place: Place = Place()
+
+
+class Store(_Model):
+    """Where records wait until they are delivered."""
+
+    path: Path
+    commit: Duration = 1.0
+    keep: Pause = 86400.0
+    max_size: Size = 1 << 30
+
+
+class Tls(_Model):
+    """The broker's authority, and this gateway's own certificate and key (PEM files)."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class Mqtt(_Model):
+    """The broker, and how to reach it."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    client_id: str | None = None
+    prefix: Annotated[str, Field(pattern=r"^[^+#\x00/][^+#\x00]*$")] = "lamppost"
+    username: str | None = None
+    password_file: Path | None = None
+    password_credential: str | None = None
+    tls: Tls | None = None
+    plaintext: Literal["refuse", "i accept that anyone on the way can read and forge"] = "refuse"
+    keepalive: Annotated[float, BeforeValidator(duration), Field(ge=5, le=65535)] = 30.0
+    window: Annotated[int, Field(ge=1, le=65535)] = 16
+    batch: Annotated[int, Field(ge=1, le=10000)] = 100
+    no_subscriber: Literal["accept", "hold"] = "accept"
+    session_expiry: Duration = 86400.0
+
+
+class Http(_Model):
+    """The status page and the health checks."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+
+
+class Bus(_Model):
+    """An I2C bus: a device file of the kernel, or `emulated:street`."""
+
+    id: str
+    path: str
+
+
+class Header(_Model):
+    """The 40-pin header: a gpiochip of the kernel, or `emulated:street`."""
+
+    chip: str = "/dev/gpiochip0"
+
+
+class Guard(_Model):
+    """What an actuator may do, whatever rules and commands ask."""
+
+    max_on: Duration
+    min_off: Pause = 0.0
+    permissives: tuple[str, ...] = ()
+    act_unrecorded: bool = False
+
+
+class Device(_Model):
+    """One part: a driver on a bus at an address, or on a line of the header."""
+
+    id: Name
+    driver: str
+    bus: str | None = None
+    address: Annotated[int, Field(ge=0x08, le=0x77)] | None = None
+    line: Annotated[int, Field(ge=0, le=53)] | None = None
+    interval: Duration = 10.0
+    deadline: Duration | None = None
+    stale: Duration | None = None
+    options: dict[str, Any] = {}
+    guard: Guard | None = None
+
+
+class Derive(_Model):
+    """A stream that turns one device's readings into readings of its own."""
+
+    id: Name
+    kind: Literal["fill", "stage"]
+    source: Annotated[str, Field(alias="from")]
+    empty: float | None = None
+    full: float | None = None
+    reference: float | None = None
+
+
+class Rules(_Model):
+    """The rule files, relative to the configuration file."""
+
+    files: tuple[Path, ...] = ()
+
+
+class Config(_Model):
+    """A whole pole."""
+
+    gateway: Gateway
+    store: Store
+    mqtt: Mqtt = Mqtt()
+    http: Http = Http()
+    header: Header = Header()
+    bus: tuple[Bus, ...] = ()
+    device: tuple[Device, ...] = ()
+    derive: tuple[Derive, ...] = ()
+    rules: Rules = Rules()

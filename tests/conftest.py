@@ -1,0 +1,67 @@
+"""What every test may use: a clock and an event loop whose time costs nothing."""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+
+class VirtualClock:
+    """Sleeping moves time forward and costs nothing. For one task at a time; else use `virtual`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+    """Where the loop would wait for its next timer, time jumps there instead."""
+
+    loop: "VirtualLoop"
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if ready or timeout is None:
+            return ready or super().select(timeout)
+        self.loop.now += max(0.0, timeout)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop in virtual time. Threads run in real time: a test must await them before it sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        selector = _JumpingSelector()
+        selector.loop = self
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self.now
+
+
+Virtual = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def virtual() -> Virtual:
+    """Run a coroutine to its end on a virtual event loop: `virtual(main())`."""
+
+    def run(main: Coroutine[Any, Any, Any]) -> Any:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            return runner.run(main)
+
+    return run
