@@ -72,7 +72,7 @@ def boot_id() -> str:
 
 def kernel_quality() -> Quality:
     """Ask adjtimex(2), without changing anything, whether the wall clock is synchronised."""
-    buffer = ctypes.create_string_buffer(256)  # struct timex is 208 bytes with 64-bit time; modes = 0 only reads
+    buffer = ctypes.create_string_buffer(256)  # struct timex is 208 bytes; modes = 0 only reads
     try:
         state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
     except (OSError, AttributeError):

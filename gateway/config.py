@@ -1,6 +1,8 @@
 """The configuration: TOML to frozen models. Unknown keys are errors."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +33,28 @@ def size(text: Any) -> Any:
             raise ValueError('a size is a number and a unit (B, KiB, MiB, GiB), such as "512 MiB"')
         return int(float(match[1]) * _BYTES[match[2]])
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a file: where, what, and what to do about it. Lines count from 1."""
+
+    file: str
+    line: int
+    message: str
+    column: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
+        return f"{where}: {self.message}"
+
+
+class ConfigError(ValueError):
+    """A configuration or rule file cannot be used. *problems* holds every reason at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
 
 
 Duration = Annotated[float, BeforeValidator(duration), Field(gt=0, le=366 * 86400)]

@@ -120,8 +120,10 @@ class Decision:
             "actuator": self.actuator,
             "outcome": self.outcome,
             "reasons": self.reasons,
-            "inputs": [_slim({"name": i.name, "value": i.value, "age": i.age, "reason": i.reason or None})
-                       for i in self.inputs],
+            "inputs": [
+                _slim({"name": i.name, "value": i.value, "age": i.age, "reason": i.reason or None})
+                for i in self.inputs
+            ],
             "conditions": [{"text": c.text, "truth": c.truth} for c in self.conditions],
         }
 
@@ -138,8 +140,66 @@ class Gap:
 
     def body(self) -> dict[str, Any]:
         """Return the record as it is stored and published."""
-        return {"kind": "gap", **_stamp(self.at), "lane": self.lane, "first": self.first, "last": self.last,
-                "reason": self.reason}
+        return {
+            "kind": "gap",
+            **_stamp(self.at),
+            "lane": self.lane,
+            "first": self.first,
+            "last": self.last,
+            "reason": self.reason,
+        }
+
+
+class Mode(StrEnum):
+    """Who decides. `shadow`: nothing moves, what would have been done is recorded. `off`: acts at once."""
+
+    SHADOW = "shadow"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchOn:
+    """Ask for *actuator* to be on while the rule fires, or for *during* seconds from when it begins to."""
+
+    actuator: str
+    during: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.actuator} on" + (f" for {self.during:g}s" if self.during is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Ask for an event of *type* about *subject* when the rule begins to fire.
+
+    *include* names the inputs whose values go into the data, under the keys given (`{"fill": "bin.fill"}`).
+    """
+
+    type: str
+    subject: str
+    data: Mapping[str, Any]
+    include: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"announce {self.type} of {self.subject}"
+
+
+Command: TypeAlias = SwitchOn | Announce
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A rule began to fire (*firing*) or ended. What the rules hand to the control."""
+
+    at: Instant
+    rule: str
+    version: int
+    digest: str
+    mode: Mode
+    firing: bool
+    commands: tuple[Command, ...]
+    inputs: tuple[Input, ...]
+    conditions: tuple[Condition, ...]
 
 
 Record: TypeAlias = Reading | Event | Decision | Gap
