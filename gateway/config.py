@@ -1,12 +1,17 @@
 """The configuration: TOML to frozen models. Unknown keys are errors."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from gateway import toml
+from gateway.problem import ConfigError, Problem
+
+__all__ = ["Config", "ConfigError", "Problem", "load", "options", "shape_problems"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -33,28 +38,6 @@ def size(text: Any) -> Any:
             raise ValueError('a size is a number and a unit (B, KiB, MiB, GiB), such as "512 MiB"')
         return int(float(match[1]) * _BYTES[match[2]])
     return text
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong in a file: where, what, and what to do about it. Lines count from 1."""
-
-    file: str
-    line: int
-    message: str
-    column: int = 0
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
-        return f"{where}: {self.message}"
-
-
-class ConfigError(ValueError):
-    """A configuration or rule file cannot be used. *problems* holds every reason at once."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = tuple(problems)
 
 
 Duration = Annotated[float, BeforeValidator(duration), Field(gt=0, le=366 * 86400)]
@@ -192,3 +175,91 @@ class Config(_Model):
     device: tuple[Device, ...] = ()
     derive: tuple[Derive, ...] = ()
     rules: Rules = Rules()
+
+
+def load(path: Path) -> tuple[Config, toml.Document]:
+    """Read the configuration at *path*: TOML of the right shape, and where each key stands.
+
+    Relative paths in it count from its own folder. Raises ConfigError with every problem of shape; what the
+    parts mean to each other is for gateway.check.
+    """
+    document = toml.read(path)
+    try:
+        config = Config.model_validate(document.data)
+    except ValidationError as error:
+        raise ConfigError(list(shape_problems(error, document, (), Config))) from error
+    return _anchored(config, path.absolute().parent), document
+
+
+def options(
+    wanted: type[Any], given: Mapping[str, Any], document: toml.Document, path: tuple[toml.Key, ...]
+) -> Any:
+    """Build a driver's Options dataclass from TOML. Raises ConfigError at the lines under *path*."""
+    try:
+        return TypeAdapter(wanted, config=ConfigDict(extra="forbid")).validate_python(dict(given))
+    except ValidationError as error:
+        raise ConfigError(list(shape_problems(error, document, path, wanted))) from error
+
+
+def shape_problems(
+    error: ValidationError, document: toml.Document, path: tuple[toml.Key, ...], model: type[Any]
+) -> Iterator[Problem]:
+    """Turn pydantic's errors into sentences with a line."""
+    for detail in error.errors(include_url=False, include_context=True):
+        keys = (*path, *detail["loc"])
+        yield document.problem(keys, _sentence(detail, keys, _fields(model, detail["loc"][:-1])))
+
+
+def _sentence(detail: ErrorDetails, keys: tuple[toml.Key, ...], siblings: list[str]) -> str:
+    name, parent = str(keys[-1]), _dotted(keys[:-1]) or "the file"
+    match detail["type"]:
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            known = toml.did_you_mean(name, siblings) or f"; it may have: {', '.join(siblings)}"
+            return f'{parent} has no key "{name}"{known}'
+        case "missing":
+            return f'{parent} needs the key "{name}"'
+        case "string_pattern_mismatch" if detail.get("ctx", {}).get("pattern") == _NAME:
+            return (
+                f"{_dotted(keys)} must be lower-case letters, digits and underscores, and start with a letter"
+            )
+    said = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{_dotted(keys)}: {said}"
+
+
+def _dotted(keys: tuple[toml.Key, ...]) -> str:
+    text = ""
+    for key in keys:
+        text += f"[{key + 1}]" if isinstance(key, int) else f".{key}"
+    return text.removeprefix(".")
+
+
+def _fields(model: Any, path: tuple[toml.Key, ...]) -> list[str]:
+    """Return the names that the table at *path* of *model* may have."""
+    for key in path:
+        if isinstance(key, int):
+            continue
+        field = getattr(model, "model_fields", {}).get(key)
+        model = _inner(field.annotation) if field is not None else None
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return [field.alias or name for name, field in model.model_fields.items()]
+    return list(getattr(model, "__dataclass_fields__", {}))
+
+
+def _inner(annotation: Any) -> Any:
+    """Return the model inside `Model | None` or `tuple[Model, ...]`."""
+    arguments = [each for each in getattr(annotation, "__args__", ()) if isinstance(each, type)]
+    models = [each for each in arguments if issubclass(each, BaseModel)]
+    return models[0] if models else annotation
+
+
+def _anchored(config: Config, folder: Path) -> Config:
+    """Make relative paths count from *folder*."""
+    store = config.store.model_copy(update={"path": folder / config.store.path})
+    rules = config.rules.model_copy(update={"files": tuple(folder / each for each in config.rules.files)})
+    tls = config.mqtt.tls
+    if tls is not None:
+        files = {name: folder / path for name, path in tls if path is not None}
+        tls = tls.model_copy(update=files)
+    password = config.mqtt.password_file
+    mqtt = config.mqtt.model_copy(update={"tls": tls, "password_file": password and folder / password})
+    return config.model_copy(update={"store": store, "rules": rules, "mqtt": mqtt})

@@ -1,0 +1,26 @@
+"""What is wrong in a file: where, what, and what to do about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a file, in a sentence that helps. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    message: str
+    column: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
+        return f"{where}: {self.message}"
+
+
+class ConfigError(ValueError):
+    """A configuration or rule file cannot be used. *problems* holds every reason at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
