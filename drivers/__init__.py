@@ -10,12 +10,16 @@ _ROOT = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A driver as `load` finds it: its folder's name, its city domain, its class and its options."""
+    """A driver as `load` finds it: its folder's name, its city domain, its class, its options and addresses.
+
+    *addresses* are all that the part can have, the usual one first; empty for a part on a line of the header.
+    """
 
     name: str
     domain: str
     driver: type[Any]
     options: type[Any]
+    addresses: tuple[int, ...]
 
 
 def names() -> dict[str, str]:
@@ -34,4 +38,4 @@ def load(name: str) -> Part:
     if domain is None:
         raise LookupError(f"there is no driver {name!r}; there are: {', '.join(names())}")
     module = import_module(f"drivers.{domain}.{name}")
-    return Part(name, domain, module.Driver, module.Options)
+    return Part(name, domain, module.Driver, module.Options, module.ADDRESSES)

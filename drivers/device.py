@@ -202,6 +202,7 @@ class Watched(Protocol):
         ...
 
 
+@runtime_checkable
 class Actuator(Protocol):
     """A device that acts. Its safe state is where `start` and `stop` put it."""
 

@@ -1,7 +1,8 @@
 """The configuration: TOML to frozen models. Unknown keys are errors."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,12 +12,13 @@ from pydantic_core import ErrorDetails
 from gateway import toml
 from gateway.problem import ConfigError, Problem
 
-__all__ = ["Config", "ConfigError", "Problem", "load", "options", "shape_problems"]
+__all__ = ["Config", "ConfigError", "Draft", "Problem", "load", "options"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB)")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+ACCEPT_PLAINTEXT = "i accept that anyone on the way can read and forge"
 _NAME = r"^[a-z][a-z0-9_]*$"
 
 
@@ -177,18 +179,64 @@ class Config(_Model):
     rules: Rules = Rules()
 
 
-def load(path: Path) -> tuple[Config, toml.Document]:
-    """Read the configuration at *path*: TOML of the right shape, and where each key stands.
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A configuration file as far as it could be read.
 
-    Relative paths in it count from its own folder. Raises ConfigError with every problem of shape; what the
-    parts mean to each other is for gateway.check.
+    *config* holds what has the right shape; *kept* says which entries of a list it holds, by their place in
+    the file (`{"device": [0, 2]}` when the second is broken); *problems* says what is wrong with the rest.
+    """
+
+    config: Config
+    document: toml.Document
+    kept: Mapping[str, list[int]]
+    problems: tuple[Problem, ...]
+
+
+def load(path: Path) -> Draft:
+    """Read the configuration at *path*. Relative paths in it count from its own folder.
+
+    Raises ConfigError where there is nothing to go on with: no such file, not TOML. Problems of shape are in
+    the draft; what the parts mean to each other is for gateway.check.
     """
     document = toml.read(path)
-    try:
-        config = Config.model_validate(document.data)
-    except ValidationError as error:
-        raise ConfigError(list(shape_problems(error, document, (), Config))) from error
-    return _anchored(config, path.absolute().parent), document
+    data = dict(document.data)
+    kept = {name: list(range(len(v))) for name, v in data.items() if isinstance(v, list)}
+    problems: list[Problem] = []
+    while True:
+        try:
+            config = Config.model_validate(data)
+        except ValidationError as error:
+            shaped = [_placed(detail, kept) for detail in error.errors(include_url=False)]
+            problems += [_problem(detail, document, Config) for detail in shaped]
+            _prune(data, kept, [detail["loc"] for detail in shaped])
+        else:
+            return Draft(_anchored(config, path.absolute().parent), document, kept, tuple(problems))
+
+
+_NAMELESS: Mapping[str, dict[str, Any]] = {"gateway": {"id": "nameless"}, "store": {"path": "nameless.db"}}
+
+
+def _placed(detail: ErrorDetails, kept: Mapping[str, list[int]]) -> ErrorDetails:
+    """Give an error in a pruned list its place in the file back."""
+    head, *rest = detail["loc"]
+    if rest and isinstance(rest[0], int) and head in kept:
+        rest[0] = kept[str(head)][rest[0]]
+    return {**detail, "loc": (head, *rest)}
+
+
+def _prune(data: dict[str, Any], kept: dict[str, list[int]], broken: list[tuple[toml.Key, ...]]) -> None:
+    """Take the broken entries out of *data*, so that the rest can still be checked."""
+    for name in {str(loc[0]) for loc in broken}:
+        places = {loc[1] for loc in broken if loc[0] == name and len(loc) > 1 and isinstance(loc[1], int)}
+        if places and name in kept:
+            pairs = [(at, each) for at, each in zip(kept[name], data[name], strict=True) if at not in places]
+            kept[name], data[name] = [at for at, _ in pairs], [each for _, each in pairs]
+        elif name in _NAMELESS:
+            data[name] = _NAMELESS[name]
+        else:
+            data.pop(name, None)
+            kept.pop(name, None)
 
 
 def options(
@@ -198,16 +246,16 @@ def options(
     try:
         return TypeAdapter(wanted, config=ConfigDict(extra="forbid")).validate_python(dict(given))
     except ValidationError as error:
-        raise ConfigError(list(shape_problems(error, document, path, wanted))) from error
+        details = error.errors(include_url=False)
+        raise ConfigError([_problem(each, document, wanted, path) for each in details]) from error
 
 
-def shape_problems(
-    error: ValidationError, document: toml.Document, path: tuple[toml.Key, ...], model: type[Any]
-) -> Iterator[Problem]:
-    """Turn pydantic's errors into sentences with a line."""
-    for detail in error.errors(include_url=False, include_context=True):
-        keys = (*path, *detail["loc"])
-        yield document.problem(keys, _sentence(detail, keys, _fields(model, detail["loc"][:-1])))
+def _problem(
+    detail: ErrorDetails, document: toml.Document, model: type[Any], path: tuple[toml.Key, ...] = ()
+) -> Problem:
+    """Turn one of pydantic's errors into a sentence with a line."""
+    keys = (*path, *detail["loc"])
+    return document.problem(keys, _sentence(detail, keys, _fields(model, detail["loc"][:-1])))
 
 
 def _sentence(detail: ErrorDetails, keys: tuple[toml.Key, ...], siblings: list[str]) -> str:

@@ -1,0 +1,279 @@
+"""Every problem of a configuration at once, before anything is started."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import drivers
+from drivers.bus import BusError
+from drivers.device import LOGICAL, Actuator, Quantity
+from gateway import config as settings
+from gateway import derive, rules
+from gateway.clock import LoopClock
+from gateway.config import Config, ConfigError, Problem
+from gateway.rules import Expression, RuleFile, Type
+from gateway.toml import Key, did_you_mean
+
+EMULATED = "emulated:street"
+"""The path of a bus or header whose targets are the emulated street's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A configured device with its driver found and its options built."""
+
+    config: settings.Device
+    part: drivers.Part
+    options: Any
+    address: int
+    quantities: frozenset[Quantity]
+
+    @property
+    def on_pins(self) -> bool:
+        """Whether the device is on the header, not on an I2C bus."""
+        return self.config.line is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A configuration in which nothing is wrong, with everything that checking it has found."""
+
+    path: Path
+    config: Config
+    devices: Mapping[str, Placed]
+    rules: tuple[RuleFile, ...]
+    permissives: Mapping[str, tuple[Expression, ...]]
+
+    def types(self) -> Mapping[str, Type]:
+        """Return every name that a rule may use, and its type."""
+        return _types(self.devices, self.config.derive)
+
+
+def plan(path: Path) -> Plan:
+    """Check the configuration at *path*, and the rule files that it names. Raises ConfigError."""
+    draft = settings.load(path)
+    checker = _Checker(path, draft)
+    found = checker.run()
+    problems = [*draft.problems, *checker.problems]
+    if problems:
+        unique = dict.fromkeys(problems)
+        raise ConfigError(sorted(unique, key=lambda each: (each.file, each.line, each.column)))
+    return found
+
+
+class _Unplugged:
+    """A bus with nothing on it: enough to build a driver and ask what it measures."""
+
+    async def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
+        raise BusError("this bus only exists while a configuration is checked")
+
+
+@dataclass
+class _Checker:
+    path: Path
+    draft: settings.Draft
+    problems: list[Problem] = field(default_factory=list)
+
+    def run(self) -> Plan:
+        """Look at everything that can still be looked at."""
+        config = self.draft.config
+        devices = {
+            each.config.id: each
+            for index, device in self._listed("device", config.device)
+            for each in self._place(index, device)
+        }
+        self._unique_ids()
+        self._collisions(list(devices.values()))
+        self._streams(devices)
+        self._broker()
+        whole = len(devices) == len(self.draft.document.data.get("device", ())) and not self.problems
+        if self.draft.problems or not whole:  # a name that is unknown may be one that was broken above
+            return Plan(self.path, config, devices, (), {})
+        types = _types(devices, config.derive)
+        return Plan(self.path, config, devices, self._rules(types, devices), self._permissives(types))
+
+    def _listed(self, name: str, entries: tuple[Any, ...]) -> Iterator[tuple[int, Any]]:
+        return zip(self.draft.kept.get(name, ()), entries, strict=False)
+
+    def _say(self, path: tuple[Key, ...], message: str) -> None:
+        self.problems.append(self.draft.document.problem(path, message))
+
+    def _place(self, index: int, device: settings.Device) -> Iterator[Placed]:
+        """Yield the device with its driver, or say why it cannot be."""
+        path: tuple[Key, ...] = ("device", index)
+        names = drivers.names()
+        if device.driver not in names:
+            hint = did_you_mean(device.driver, names) or f"; there are: {', '.join(names)}"
+            return self._say((*path, "driver"), f'there is no driver "{device.driver}"{hint}')
+        part = drivers.load(device.driver)
+        try:
+            options = settings.options(part.options, device.options, self.draft.document, (*path, "options"))
+        except ConfigError as error:
+            self.problems.extend(error.problems)
+            return None
+        address = self._pin(path, device) if not part.addresses else self._target(path, device, part)
+        self._guarded(path, device, part)
+        if address is not None:
+            built = part.driver(_Unplugged(), address, LoopClock(), options)
+            yield Placed(device, part, options, address, frozenset(built.quantities))
+        return None
+
+    def _pin(self, path: tuple[Key, ...], device: settings.Device) -> int | None:
+        for key in ("bus", "address"):
+            if getattr(device, key) is not None:
+                self._say((*path, key), f"{device.driver} is on a line of the header: give line, not {key}")
+        if device.line is None:
+            self._say(path, f'{device.id} needs the key "line": the GPIO number that it is wired to')
+        return device.line
+
+    def _target(self, path: tuple[Key, ...], device: settings.Device, part: drivers.Part) -> int | None:
+        if device.line is not None:
+            self._say((*path, "line"), f"{device.driver} is on an I2C bus: give bus and address, not line")
+        buses = [bus.id for bus in self.draft.config.bus]
+        if device.bus is None:
+            self._say(path, f'{device.id} needs the key "bus"; there are: {", ".join(buses) or "none yet"}')
+        elif device.bus not in buses:
+            hint = did_you_mean(device.bus, buses) or "; add it as a [[bus]]"
+            self._say((*path, "bus"), f'there is no bus "{device.bus}"{hint}')
+        address = part.addresses[0] if device.address is None else device.address
+        if address not in part.addresses:
+            can = ", ".join(f"{each:#04x}" for each in part.addresses[:8])
+            self._say(
+                (*path, "address"), f"a {device.driver} cannot be at {address:#04x}; it can be at {can}"
+            )
+            return None
+        return address
+
+    def _guarded(self, path: tuple[Key, ...], device: settings.Device, part: drivers.Part) -> None:
+        acts = issubclass(part.driver, Actuator)
+        if acts and device.guard is None:
+            self._say(path, f"{device.id} acts, so it needs a [device.guard] with at least max_on")
+        if not acts and device.guard is not None:
+            self._say((*path, "guard"), f"{device.id} only measures: a guard is for a device that acts")
+
+    def _unique_ids(self) -> None:
+        config, seen = self.draft.config, dict[str, str]()
+        for table, entries in (("bus", config.bus), ("device", config.device), ("derive", config.derive)):
+            for index, entry in self._listed(table, entries):
+                kind = "bus" if table == "bus" else "device"
+                if (key := f"{kind} {entry.id}") in seen:
+                    self._say(
+                        (table, index, "id"), f'the id "{entry.id}" is taken by a [[{seen[key]}]] above'
+                    )
+                seen.setdefault(key, table)
+
+    def _collisions(self, devices: list[Placed]) -> None:
+        """Two targets at one address answer at the same time, and both are wrong."""
+        seen: dict[tuple[str, int], str] = {}
+        places = dict(
+            zip((d.id for d in self.draft.config.device), self.draft.kept.get("device", ()), strict=True)
+        )
+        for device in devices:
+            where = "" if device.on_pins else str(device.config.bus)
+            key = (where, device.address)
+            if key in seen:
+                taken = (
+                    f"line {device.address}"
+                    if device.on_pins
+                    else f"address {device.address:#04x} on bus {device.config.bus}"
+                )
+                self._say(
+                    ("device", places[device.config.id], "line" if device.on_pins else "address"),
+                    f"{device.config.id} and {seen[key]} are both on {taken}: move one of them",
+                )
+            seen.setdefault(key, device.config.id)
+
+    def _streams(self, devices: Mapping[str, Placed]) -> None:
+        known = {f"{name}.{quantity}" for name, device in devices.items() for quantity in device.quantities}
+        for index, stream in self._listed("derive", self.draft.config.derive):
+            path: tuple[Key, ...] = ("derive", index)
+            takes = derive.INPUTS[stream.kind]
+            if stream.source not in known:
+                hint = did_you_mean(stream.source, known)
+                self._say((*path, "from"), f'there is no reading "{stream.source}"{hint}')
+            elif not stream.source.endswith(f".{takes}"):
+                self._say((*path, "from"), f"{stream.kind} is made from a {takes}, not from {stream.source}")
+            needed = derive.PARAMETERS[stream.kind]
+            for key in ("empty", "full", "reference"):
+                if (getattr(stream, key) is None) == (key in needed):
+                    verb = "needs" if key in needed else "does not take"
+                    self._say((*path, key), f'{stream.kind} {verb} the key "{key}"')
+            if None not in (stream.empty, stream.full) and not (stream.empty or 0) > (stream.full or 0):
+                self._say(
+                    (*path, "empty"), "empty is the distance down to the floor: it must be larger than full"
+                )
+
+    def _broker(self) -> None:
+        mqtt = self.draft.config.mqtt
+        if mqtt.tls is None and mqtt.plaintext == "refuse" and not loopback(mqtt.host):
+            self._say(
+                ("mqtt", "host"),
+                f"readings would go to {mqtt.host} in plain text: add [mqtt.tls], or set "
+                f'mqtt.plaintext = "{settings.ACCEPT_PLAINTEXT}"',
+            )
+        if mqtt.tls is not None and (mqtt.tls.certificate is None) != (mqtt.tls.key is None):
+            self._say(("mqtt", "tls"), "a certificate and its key go together: give both, or neither")
+        if mqtt.password_file is not None and mqtt.password_credential is not None:
+            self._say(("mqtt", "password_file"), "give password_file or password_credential, not both")
+        if mqtt.username is None and (mqtt.password_file or mqtt.password_credential):
+            self._say(("mqtt", "password_file"), "a password needs a username")
+
+    def _rules(self, types: Mapping[str, Type], devices: Mapping[str, Placed]) -> tuple[RuleFile, ...]:
+        switches = {name for name, device in devices.items() if device.config.guard is not None}
+        loaded, owners = [], dict[str, Path]()
+        for path in self.draft.config.rules.files:
+            try:
+                file = rules.load(path, types, switches)
+            except ConfigError as error:
+                self.problems.extend(error.problems)
+                continue
+            for rule in file.rules:
+                if rule.id in owners:
+                    said = f'the rule id "{rule.id}" is taken in {owners[rule.id].name}: rename one of them'
+                    self.problems.append(Problem(str(path), 1, said))
+                owners.setdefault(rule.id, path)
+            loaded.append(file)
+        return tuple(loaded)
+
+    def _permissives(self, types: Mapping[str, Type]) -> dict[str, tuple[Expression, ...]]:
+        found: dict[str, tuple[Expression, ...]] = {}
+        for index, device in self._listed("device", self.draft.config.device):
+            if device.guard is None:
+                continue
+            path: tuple[Key, ...] = ("device", index, "guard", "permissives")
+            found[device.id] = tuple(
+                e for text in device.guard.permissives for e in self._compiled(text, types, path)
+            )
+        return found
+
+    def _compiled(self, text: str, types: Mapping[str, Type], path: tuple[Key, ...]) -> Iterator[Expression]:
+        try:
+            expression = rules.compile(text, types)
+        except rules.RuleError as error:
+            self._say(path, f'"{text}", column {error.column}: {error.message}')
+            return
+        if expression.type is not Type.BOOL:
+            self._say(path, f'"{text}" must be true or false, and is a {expression.type.value}')
+        yield expression
+
+
+def loopback(host: str) -> bool:
+    """Return whether *host* can only be this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _types(devices: Mapping[str, Placed], streams: tuple[settings.Derive, ...]) -> dict[str, Type]:
+    quantities = {name: device.quantities for name, device in devices.items()}
+    quantities |= {stream.id: frozenset({derive.OUTPUTS[stream.kind]}) for stream in streams}
+    types: dict[str, Type] = {}
+    for name, given in quantities.items():
+        types |= {f"{name}.{q}": Type.BOOL if q in LOGICAL else Type.NUMBER for q in given}
+        types[f"{name}.age"] = Type.DURATION
+    return types

@@ -1,0 +1,236 @@
+"""From start to stop: store, pole, broker and page, in that order, and signals in between."""
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from drivers.device import Clock
+from gateway.app.check import Plan, plan
+from gateway.app.hardware import Hardware
+from gateway.app.pole import Pole, described
+from gateway.app.views import Views
+from gateway.clock import LoopClock, Now
+from gateway.config import ConfigError
+from gateway.health import Health, feed
+from gateway.mqtt import Delivery
+from gateway.reading import Event, Reading
+from gateway.store import Store
+
+log = logging.getLogger("lamppost")
+
+STORE = "store"
+STORE_LIMIT, STORE_PERIOD = 30.0, 2.0
+"""Seconds that the store's writer may go without progress, and how often it is asked."""
+
+GRACE = 1.5
+"""Seconds that each part of an orderly stop may take before it is given up; the outputs come first."""
+
+FIXED = ("gateway", "store", "mqtt", "http", "header", "bus")
+"""The sections that a reload cannot change."""
+
+
+@dataclass
+class Daemon:
+    """One gateway, from its checked plan. `run` returns the exit status."""
+
+    plan: Plan
+    clock: Clock = field(default_factory=LoopClock)
+    now: Now = field(default_factory=Now)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    page: str = ""
+    _began: float = field(default_factory=time.monotonic)
+    _reload: asyncio.Event = field(default_factory=asyncio.Event)
+    _broken: asyncio.Future[BaseException] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    async def run(self, signals: bool = True) -> int:
+        """Run until a signal, `stopping`, or a defect. 0 after an orderly stop, 1 after a defect."""
+        if signals:
+            self._listen()
+        async with AsyncExitStack() as stack:
+            await self._build(stack)
+            self.ready.set()
+            return await self._until_stopped()
+
+    def status(self) -> dict[str, Any]:
+        """Return everything that there is to say, as `/status` shows it."""
+        return self._views.status()
+
+    async def _build(self, stack: AsyncExitStack) -> None:
+        """Start in the order of the data; the stack stops in reverse, outputs first."""
+        config = self.plan.config
+        self.health = Health(self.clock)
+        self._store = await Store.open(config.store, config.gateway.id, self.clock, self.now)
+        stack.push_async_callback(_within, self._store.close, "closing the store")
+        self._delivery = Delivery(
+            config.mqtt, config.gateway.id, self._store, self._meta, self._brief, self.now
+        )
+        self._hardware = Hardware(self.clock)
+        stack.push_async_callback(self._hardware.close)
+        stack.push_async_callback(_within, self._delivery.stop, "leaving the broker")
+        self._views = Views(self.plan, self._store, self._delivery, self.health, self.now, self._began)
+        await self._views.recall()
+        self._pole = self._views.pole = self._new_pole()
+        stack.push_async_callback(self._stop_pole)
+        await self._pole.start()
+        self.health.expect(STORE, STORE_LIMIT)
+        self._background(stack, self._ping(), STORE)
+        self._background(stack, self._delivery.run(), "delivery")
+        if config.http.enabled:
+            await self._serve(stack)
+        self._background(stack, feed(self.health, self._line), "health")
+        self._background(stack, self._reloads(), "reload")
+        gc.collect()
+        gc.freeze()  # what exists now stays for good: the collector need not walk it again
+
+    async def _until_stopped(self) -> int:
+        """Wait for the end: 0 when it was asked for, 1 when a task that should never end did."""
+        asked = asyncio.create_task(self.stopping.wait())
+        while not asked.done():
+            ends = {asked, self._pole.broken, self._broken}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for broken in (self._pole.broken, self._broken):
+                if broken.done() and not asked.done():
+                    log.critical(
+                        "stopping, with every output safe: %s", broken.result(), exc_info=broken.result()
+                    )
+                    asked.cancel()
+                    return 1
+        log.info("stopping")
+        return 0
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+
+    def _background(self, stack: AsyncExitStack, main: Coroutine[Any, Any, None], name: str) -> None:
+        """Run *main* until the stack unwinds; its end before that takes the daemon down."""
+        task = asyncio.create_task(main, name=name)
+        task.add_done_callback(self._ended)
+        stack.push_async_callback(_cancelled, task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and not self._broken.done():
+            self._broken.set_result(task.exception() or RuntimeError(f"{task.get_name()} ended by itself"))
+
+    def _new_pole(self) -> Pole:
+        return Pole(
+            self.plan,
+            self._hardware,
+            self._views,
+            self.clock,
+            self.now,
+            self.health,
+            self._publish,
+            self._announce,
+        )
+
+    async def _stop_pole(self) -> None:
+        await _within(self._pole.stop, "putting every output into its safe state")
+
+    def _publish(self, reading: Reading) -> None:
+        self._store.add(reading)
+        self._delivery.state(reading)
+
+    def _announce(self, event: Event) -> None:
+        self._store.add(event)
+
+    async def _ping(self) -> None:
+        """Beat for the store as long as its writer answers, whether or not its disk does."""
+        while True:
+            await self._store.ping()
+            self.health.beat(STORE)
+            await self.clock.sleep(STORE_PERIOD)
+
+    async def _serve(self, stack: AsyncExitStack) -> None:
+        from gateway import web  # FastAPI costs 20 MB and a quarter of a second: only for those who want it
+
+        http = self.plan.config.http
+        server = await web.serve(web.build(self._views), http.host, http.port)
+        self.page = f"http://{http.host}:{server.port}/"
+        log.info("the page is at %s", self.page)
+        stack.push_async_callback(server.stop)
+
+    async def _reloads(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            try:
+                await self._apply(plan(self.plan.path))
+            except ConfigError as error:
+                for problem in error.problems:
+                    log.error("%s", problem)
+                log.error("the configuration has %d problems: the old one stays", len(error.problems))
+
+    async def _apply(self, new: Plan) -> None:
+        """Take over a new plan as far as that goes without a restart."""
+        fixed = [name for name in FIXED if getattr(new.config, name) != getattr(self.plan.config, name)]
+        if fixed:
+            names = ", ".join(f"[{name}]" for name in fixed)
+            log.error("%s can only change with a restart: the old configuration stays", names)
+            return
+        if new.config.device == self.plan.config.device and new.config.derive == self.plan.config.derive:
+            self._pole.take_rules(new)
+        else:
+            await self._stop_pole()
+            self.plan = new
+            self._pole = self._views.pole = self._new_pole()
+            await self._pole.start()
+        self.plan = self._views.plan = new
+        self._delivery.describe_again()
+        log.info("the new configuration is in force")
+
+    def _meta(self) -> dict[str, Any]:
+        """Return what the retained `meta` topic says: who this is and what its readings mean."""
+        config = self.plan.config
+        return {
+            "gateway": config.gateway.id,
+            "place": config.gateway.place.model_dump(exclude_none=True),
+            "version": version("lamppost"),
+            "epoch": self._store.epoch,
+            "devices": described(self.plan),
+            "rules": {rule.id: rule.says for file in self.plan.rules for rule in file.rules},
+        }
+
+    def _brief(self) -> dict[str, Any]:
+        """Return what the retained `status` topic says besides being online."""
+        full = self._views.status()
+        states = {device["id"]: device["state"] for device in full["devices"]}
+        return {
+            "health": full["health"]["ok"],
+            "problems": full["health"]["problems"],
+            "devices": states,
+            "store": {"writable": full["store"]["writable"], "lanes": full["store"]["lanes"]},
+        }
+
+    def _line(self) -> str:
+        """Return one line for `systemctl status`."""
+        full = self._views.status()
+        running = sum(device["state"] == "running" for device in full["devices"])
+        held = sum(lane["held"] for lane in full["store"]["lanes"].values())
+        return f"{running} of {len(full['devices'])} devices running, {held} held, broker {full['mqtt']['state']}"
+
+
+async def _within(stop: Callable[[], Awaitable[None]], what: str) -> None:
+    """Run *stop* for at most GRACE seconds; whatever fails there must not keep the rest from stopping."""
+    try:
+        async with asyncio.timeout(GRACE):
+            await stop()
+    except TimeoutError:
+        log.error("%s took longer than %g s and was given up", what, GRACE)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,232 @@
+"""What stands on the pole: devices, streams, rules and switches. All that a reload may change."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from drivers.device import UNITS, Actuator, Clock
+from gateway.app.check import Placed, Plan
+from gateway.app.hardware import Hardware
+from gateway.clock import Now
+from gateway.control import Control, Journal, Limits, Permissive, Switch
+from gateway.derive import OUTPUTS, Stream, build
+from gateway.health import Health
+from gateway.reading import Event, Reading
+from gateway.rules import Engine, Expression
+from gateway.sampler import LONGEST_PAUSE, Device, Sampler
+
+log = logging.getLogger("lamppost")
+
+DEADLINE = 5.0
+"""Seconds that a measurement may take where the configuration does not say."""
+
+STALE = 3.0
+"""Sampling intervals after which a reading is too old for a rule, where the configuration does not say."""
+
+CONTROL = "control"
+SLACK = 15.0
+"""Seconds by which a loop may be late before it counts as hung."""
+
+
+@dataclass
+class Pole:
+    """Runs the devices and the rules of one plan.
+
+    *publish* takes every reading, measured or derived; *announce* every event. Readings reach the rules before
+    `publish` returns, and the rules are stepped in a task of their own.
+    """
+
+    plan: Plan
+    hardware: Hardware
+    journal: Journal
+    clock: Clock
+    now: Now
+    health: Health
+    publish: Callable[[Reading], None]
+    announce: Callable[[Event], None]
+    broken: asyncio.Future[BaseException] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    _samplers: dict[str, Sampler] = field(default_factory=dict)
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _derived: dict[str, Reading] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._drivers = {
+            name: self.hardware.build(self.plan, placed) for name, placed in self.plan.devices.items()
+        }
+        self._streams = [build(stream) for stream in self.plan.config.derive]
+        self._engine = Engine(self._rules(), self._stale(), self.now)
+        self._control = Control(
+            self._switches(), self.journal, self.now, self.clock, _place(self.plan), changed=self._moved
+        )
+
+    async def start(self) -> None:
+        """Put every output into its safe state, then begin to measure and to decide."""
+        await self._control.start()
+        self.health.expect(CONTROL, SLACK)
+        self._run(CONTROL, self._decide())
+        self._run("guards", self._control.run())
+        if self.hardware.street is not None:
+            self._run("street", self.hardware.street.run())
+        for name, placed in self.plan.devices.items():
+            self._sample(name, placed)
+
+    async def stop(self) -> None:
+        """Every output to its safe state first, then everything else down."""
+        await self._cancel(CONTROL, "guards")
+        await self._control.stop()
+        await self._cancel(*self._tasks)
+        for loop in (CONTROL, *map(_loop, self._samplers)):
+            self.health.forget(loop)
+
+    def take_rules(self, new: Plan) -> None:
+        """Run the rules of *new*, whose devices are the same; those that did not change keep their state."""
+        self.plan = new
+        self._engine.reload(self._rules())
+        self._wake.set()
+
+    def devices(self) -> list[dict[str, Any]]:
+        """Return the state of every device, then of every stream, which is as alive as what it is made from."""
+        measured = {name: sampler.status() for name, sampler in self._samplers.items()}
+        derived = [self._stream_status(stream, measured[stream.device]) for stream in self._streams]
+        return [*measured.values(), *derived]
+
+    def _stream_status(self, stream: Stream, source: dict[str, Any]) -> dict[str, Any]:
+        latest = self._derived.get(stream.id)
+        return {
+            **source,
+            "id": stream.id,
+            "driver": f"{stream.gives} from {stream.device}.{stream.takes}",
+            "bus": None,
+            "address": None,
+            "latest": latest.body() if latest else None,
+            "units": {stream.gives: UNITS[stream.gives]},
+        }
+
+    def switches(self) -> list[dict[str, Any]]:
+        """Return the state of every switch."""
+        return self._control.status()
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the state of every rule."""
+        return self._engine.status()
+
+    def _run(self, name: str, main: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks[name] = asyncio.create_task(main, name=name)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """None of these tasks ends by itself: one that does takes the daemon down, outputs safe."""
+        if not task.cancelled() and not self.broken.done():
+            self.broken.set_result(task.exception() or RuntimeError(f"{task.get_name()} ended by itself"))
+
+    async def _cancel(self, *names: str) -> None:
+        tasks = [task for name in names if (task := self._tasks.pop(name, None)) is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _sample(self, name: str, placed: Placed) -> None:
+        interval = placed.config.interval
+        deadline = placed.config.deadline or DEADLINE
+        where = {"line": placed.address} if placed.on_pins else {"address": placed.address}
+        note = {"driver": placed.part.name, "domain": placed.part.domain, "bus": placed.config.bus, **where}
+        loop = _loop(name)
+        self.health.expect(loop, interval + 2 * deadline + LONGEST_PAUSE + SLACK)
+        sampler = Sampler(
+            Device(name, self._drivers[name], interval, deadline, note),
+            self.clock,
+            self.now,
+            self._reading,
+            self.announce,
+            lambda: self.health.beat(loop),
+        )
+        self._samplers[name] = sampler
+        self._run(loop, sampler.run())
+
+    def _reading(self, reading: Reading) -> None:
+        """Take one measured reading to everybody, with what derives from it."""
+        derived = [result for stream in self._streams if (result := stream.feed(reading)) is not None]
+        self._derived |= {each.device: each for each in derived}
+        for each in (reading, *derived):
+            self._engine.note(each)
+            self.publish(each)
+        self._wake.set()
+
+    async def _decide(self) -> None:
+        """Step the rules at every reading, and when time alone may change something."""
+        while True:
+            self.health.beat(CONTROL)
+            for transition in self._engine.step():
+                await self._control.handle(transition)
+            self._control.look()
+            due = self._engine.due()
+            wait = SLACK / 3 if due is None else min(SLACK / 3, max(0.0, due - self.now.monotonic()))
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    def _moved(self, switch: str) -> None:
+        """Measure a switch as soon as it was told to move, so that rules and subscribers see the effect."""
+        if switch in self._samplers:
+            self._samplers[switch].poke()
+
+    def _rules(self) -> list[Any]:
+        return [rule for file in self.plan.rules for rule in file.rules]
+
+    def _stale(self) -> dict[str, float]:
+        limits = {n: p.config.stale or STALE * p.config.interval for n, p in self.plan.devices.items()}
+        return limits | {stream.id: limits[stream.device] for stream in self._streams}
+
+    def _switches(self) -> dict[str, Switch]:
+        return {
+            name: Switch(self._drivers[name], self._limits(placed), placed.config.guard.act_unrecorded)
+            for name, placed in self.plan.devices.items()
+            if placed.config.guard is not None and isinstance(self._drivers[name], Actuator)
+        }
+
+    def _limits(self, placed: Placed) -> Limits:
+        guard = placed.config.guard
+        assert guard is not None
+        permissives = tuple(
+            self._permissive(each) for each in self.plan.permissives.get(placed.config.id, ())
+        )
+        return Limits(False, guard.max_on, guard.min_off, permissives)
+
+    def _permissive(self, expression: Expression) -> Permissive:
+        return Permissive(expression.text, lambda: self._engine.expression_truth(expression))
+
+
+def described(plan: Plan) -> dict[str, Any]:
+    """Return what a subscriber needs to know of the devices: driver, place on the bus, quantities and units."""
+    devices: dict[str, Any] = {
+        name: {
+            "driver": placed.part.name,
+            "domain": placed.part.domain,
+            "interval": placed.config.interval,
+            "units": {quantity: UNITS[quantity] for quantity in sorted(placed.quantities)},
+        }
+        for name, placed in plan.devices.items()
+    }
+    for stream in plan.config.derive:
+        devices[stream.id] = {
+            "derived": stream.kind,
+            "from": stream.source,
+            "units": {OUTPUTS[stream.kind]: UNITS[OUTPUTS[stream.kind]]},
+        }
+    return devices
+
+
+def _place(plan: Plan) -> dict[str, Any]:
+    return plan.config.gateway.place.model_dump(exclude_none=True)
+
+
+def _loop(device: str) -> str:
+    return f"sampler {device}"
