@@ -32,6 +32,24 @@ STROKE = 3.0  # seconds of motor for a whole stroke
 PATIENCE = 14.0  # seconds that a full bin stands before the lorry comes
 
 
+POWERED = 60.0
+"""Seconds that every part has been under power when the daemon starts, as on a real pole."""
+
+
+@dataclass
+class _Aged:
+    """The clock of a part that was switched on earlier: *by* seconds ahead."""
+
+    clock: Clock
+    by: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.clock.monotonic() + self.by
+
+    async def sleep(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+
+
 @dataclass
 class Scene:
     """What is true on the street now: the water [m over the datum], the rain [mm/h], the bin [%]."""
@@ -110,7 +128,9 @@ class Street:
             sees = self._sees(options.quantity)
             self._inputs[where] = (lambda: not sees()) if options.active_low else sees
         else:
-            chip: Chip = import_module(f"drivers.{domain}.{driver}.chip").Emulated(self.clock)
+            clock = _Aged(self.clock)
+            chip: Chip = import_module(f"drivers.{domain}.{driver}.chip").Emulated(clock)
+            clock.by = POWERED
             self._wires.chips[where] = chip
             self._views[where] = _within(chip, self._view(driver))
             if driver == "dbm":

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -243,8 +243,12 @@ def options(
     wanted: type[Any], given: Mapping[str, Any], document: toml.Document, path: tuple[toml.Key, ...]
 ) -> Any:
     """Build a driver's Options dataclass from TOML. Raises ConfigError at the lines under *path*."""
+    known = [field.name for field in fields(wanted)]
+    if unknown := [name for name in given if name not in known]:
+        said = [_unknown(name, (*path, name), known) for name in unknown]
+        raise ConfigError([document.problem((*path, n), each) for n, each in zip(unknown, said, strict=True)])
     try:
-        return TypeAdapter(wanted, config=ConfigDict(extra="forbid")).validate_python(dict(given))
+        return TypeAdapter(wanted).validate_python(dict(given))
     except ValidationError as error:
         details = error.errors(include_url=False)
         raise ConfigError([_problem(each, document, wanted, path) for each in details]) from error
@@ -259,19 +263,23 @@ def _problem(
 
 
 def _sentence(detail: ErrorDetails, keys: tuple[toml.Key, ...], siblings: list[str]) -> str:
-    name, parent = str(keys[-1]), _dotted(keys[:-1]) or "the file"
+    name = str(keys[-1])
     match detail["type"]:
-        case "extra_forbidden" | "unexpected_keyword_argument":
-            known = toml.did_you_mean(name, siblings) or f"; it may have: {', '.join(siblings)}"
-            return f'{parent} has no key "{name}"{known}'
+        case "extra_forbidden":
+            return _unknown(name, keys, siblings)
         case "missing":
-            return f'{parent} needs the key "{name}"'
+            return f'{_dotted(keys[:-1]) or "the file"} needs the key "{name}"'
         case "string_pattern_mismatch" if detail.get("ctx", {}).get("pattern") == _NAME:
             return (
                 f"{_dotted(keys)} must be lower-case letters, digits and underscores, and start with a letter"
             )
     said = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{_dotted(keys)}: {said}"
+
+
+def _unknown(name: str, keys: tuple[toml.Key, ...], siblings: list[str]) -> str:
+    hint = toml.did_you_mean(name, siblings) or f"; it may have: {', '.join(siblings) or 'none'}"
+    return f'{_dotted(keys[:-1]) or "the file"} has no key "{name}"{hint}'
 
 
 def _dotted(keys: tuple[toml.Key, ...]) -> str:
@@ -290,7 +298,7 @@ def _fields(model: Any, path: tuple[toml.Key, ...]) -> list[str]:
         model = _inner(field.annotation) if field is not None else None
     if isinstance(model, type) and issubclass(model, BaseModel):
         return [field.alias or name for name, field in model.model_fields.items()]
-    return list(getattr(model, "__dataclass_fields__", {}))
+    return []
 
 
 def _inner(annotation: Any) -> Any:

@@ -31,7 +31,8 @@ class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-t
         ready = super().select(0)
         if ready or timeout is None:
             return ready or super().select(timeout)
-        self.loop.now += max(0.0, timeout)
+        if timeout > 0:
+            self.loop.now += timeout + 1e-9  # like a real timer, never early
         return ready
 
 

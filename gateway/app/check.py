@@ -51,10 +51,14 @@ class Plan:
         return _types(self.devices, self.config.derive)
 
 
-def plan(path: Path) -> Plan:
-    """Check the configuration at *path*, and the rule files that it names. Raises ConfigError."""
+def plan(path: Path, keep_expired: bool = False) -> Plan:
+    """Check the configuration at *path*, and the rule files that it names. Raises ConfigError.
+
+    A rule that has expired is a problem, but no reason for a pole that starts up at night to stay dark:
+    with *keep_expired* it is loaded, and shown, and never acts.
+    """
     draft = settings.load(path)
-    checker = _Checker(path, draft)
+    checker = _Checker(path, draft, keep_expired)
     found = checker.run()
     problems = [*draft.problems, *checker.problems]
     if problems:
@@ -74,6 +78,7 @@ class _Unplugged:
 class _Checker:
     path: Path
     draft: settings.Draft
+    keep_expired: bool
     problems: list[Problem] = field(default_factory=list)
 
     def run(self) -> Plan:
@@ -222,20 +227,13 @@ class _Checker:
 
     def _rules(self, types: Mapping[str, Type], devices: Mapping[str, Placed]) -> tuple[RuleFile, ...]:
         switches = {name for name, device in devices.items() if device.config.guard is not None}
-        loaded, owners = [], dict[str, Path]()
-        for path in self.draft.config.rules.files:
-            try:
-                file = rules.load(path, types, switches)
-            except ConfigError as error:
-                self.problems.extend(error.problems)
-                continue
-            for rule in file.rules:
-                if rule.id in owners:
-                    said = f'the rule id "{rule.id}" is taken in {owners[rule.id].name}: rename one of them'
-                    self.problems.append(Problem(str(path), 1, said))
-                owners.setdefault(rule.id, path)
-            loaded.append(file)
-        return tuple(loaded)
+        try:
+            return rules.load_all(
+                self.draft.config.rules.files, types, switches, keep_expired=self.keep_expired
+            )
+        except ConfigError as error:
+            self.problems.extend(error.problems)
+            return ()
 
     def _permissives(self, types: Mapping[str, Type]) -> dict[str, tuple[Expression, ...]]:
         found: dict[str, tuple[Expression, ...]] = {}
@@ -250,13 +248,9 @@ class _Checker:
 
     def _compiled(self, text: str, types: Mapping[str, Type], path: tuple[Key, ...]) -> Iterator[Expression]:
         try:
-            expression = rules.compile(text, types)
+            yield rules.condition(text, types)
         except rules.RuleError as error:
             self._say(path, f'"{text}", column {error.column}: {error.message}')
-            return
-        if expression.type is not Type.BOOL:
-            self._say(path, f'"{text}" must be true or false, and is a {expression.type.value}')
-        yield expression
 
 
 def loopback(host: str) -> bool:

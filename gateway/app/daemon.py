@@ -8,10 +8,10 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 from drivers.device import Clock
+from gateway import VERSION
 from gateway.app.check import Plan, plan
 from gateway.app.hardware import Hardware
 from gateway.app.pole import Pole, described
@@ -21,7 +21,7 @@ from gateway.config import ConfigError
 from gateway.health import Health, feed
 from gateway.mqtt import Delivery
 from gateway.reading import Event, Reading
-from gateway.store import Store
+from gateway.store import Store, StoreError
 
 log = logging.getLogger("lamppost")
 
@@ -29,7 +29,7 @@ STORE = "store"
 STORE_LIMIT, STORE_PERIOD = 30.0, 2.0
 """Seconds that the store's writer may go without progress, and how often it is asked."""
 
-GRACE = 1.5
+GRACE = 2.5
 """Seconds that each part of an orderly stop may take before it is given up; the outputs come first."""
 
 FIXED = ("gateway", "store", "mqtt", "http", "header", "bus")
@@ -65,6 +65,10 @@ class Daemon:
         """Return everything that there is to say, as `/status` shows it."""
         return self._views.status()
 
+    def lanes(self) -> dict[str, Any]:
+        """Return the store's figures per lane, also after the end."""
+        return self._views.lanes()
+
     async def _build(self, stack: AsyncExitStack) -> None:
         """Start in the order of the data; the stack stops in reverse, outputs first."""
         config = self.plan.config
@@ -76,15 +80,17 @@ class Daemon:
         )
         self._hardware = Hardware(self.clock)
         stack.push_async_callback(self._hardware.close)
-        stack.push_async_callback(_within, self._delivery.stop, "leaving the broker")
         self._views = Views(self.plan, self._store, self._delivery, self.health, self.now, self._began)
         await self._views.recall()
+        self._background(stack, self._delivery.run(), "delivery")
+        stack.push_async_callback(_within, self._delivery.stop, "leaving the broker")
+        stack.push_async_callback(_within, self._sign_off, "the last commit")
         self._pole = self._views.pole = self._new_pole()
         stack.push_async_callback(self._stop_pole)
         await self._pole.start()
+        self._announce(Event("lamppost.gateway.started", config.gateway.id, self.now(), {"version": VERSION}))
         self.health.expect(STORE, STORE_LIMIT)
         self._background(stack, self._ping(), STORE)
-        self._background(stack, self._delivery.run(), "delivery")
         if config.http.enabled:
             await self._serve(stack)
         self._background(stack, feed(self.health, self._line), "health")
@@ -96,7 +102,7 @@ class Daemon:
         """Wait for the end: 0 when it was asked for, 1 when a task that should never end did."""
         asked = asyncio.create_task(self.stopping.wait())
         while not asked.done():
-            ends = {asked, self._pole.broken, self._broken}
+            ends: set[asyncio.Future[Any]] = {asked, self._pole.broken, self._broken}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for broken in (self._pole.broken, self._broken):
                 if broken.done() and not asked.done():
@@ -146,6 +152,12 @@ class Daemon:
     def _announce(self, event: Event) -> None:
         self._store.add(event)
 
+    async def _sign_off(self) -> None:
+        """Record the end, and with it, durably, all that is still waiting for a commit."""
+        await self._store.record(
+            Event("lamppost.gateway.stopped", self.plan.config.gateway.id, self.now(), {})
+        )
+
     async def _ping(self) -> None:
         """Beat for the store as long as its writer answers, whether or not its disk does."""
         while True:
@@ -158,7 +170,7 @@ class Daemon:
 
         http = self.plan.config.http
         server = await web.serve(web.build(self._views), http.host, http.port)
-        self.page = f"http://{http.host}:{server.port}/"
+        self.page = server.url
         log.info("the page is at %s", self.page)
         stack.push_async_callback(server.stop)
 
@@ -167,7 +179,7 @@ class Daemon:
             await self._reload.wait()
             self._reload.clear()
             try:
-                await self._apply(plan(self.plan.path))
+                await self._apply(plan(self.plan.path, keep_expired=True))
             except ConfigError as error:
                 for problem in error.problems:
                     log.error("%s", problem)
@@ -197,7 +209,7 @@ class Daemon:
         return {
             "gateway": config.gateway.id,
             "place": config.gateway.place.model_dump(exclude_none=True),
-            "version": version("lamppost"),
+            "version": VERSION,
             "epoch": self._store.epoch,
             "devices": described(self.plan),
             "rules": {rule.id: rule.says for file in self.plan.rules for rule in file.rules},
@@ -219,7 +231,8 @@ class Daemon:
         full = self._views.status()
         running = sum(device["state"] == "running" for device in full["devices"])
         held = sum(lane["held"] for lane in full["store"]["lanes"].values())
-        return f"{running} of {len(full['devices'])} devices running, {held} held, broker {full['mqtt']['state']}"
+        total, broker = len(full["devices"]), full["mqtt"]["state"]
+        return f"{running} of {total} devices running, {held} held, broker {broker}"
 
 
 async def _within(stop: Callable[[], Awaitable[None]], what: str) -> None:
@@ -229,6 +242,8 @@ async def _within(stop: Callable[[], Awaitable[None]], what: str) -> None:
             await stop()
     except TimeoutError:
         log.error("%s took longer than %g s and was given up", what, GRACE)
+    except StoreError as error:
+        log.error("%s failed: %s", what, error)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

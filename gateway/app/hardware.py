@@ -1,12 +1,16 @@
 """The buses and the header that a configuration names, opened once and closed at the end."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from drivers.bus import I2C, Pins
 from drivers.device import Clock
 from drivers.street import Street
 from gateway.app.check import EMULATED, Placed, Plan
+
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...
 
 
 @dataclass
@@ -17,6 +21,7 @@ class Hardware:
     street: Street | None = None
     _buses: dict[str, I2C] = field(default_factory=dict)
     _pins: dict[str, Pins] = field(default_factory=dict)
+    _opened: list["_Closable"] = field(default_factory=list)
 
     def build(self, plan: Plan, placed: Placed) -> Any:
         """Return the driver of *placed*, on its bus or line."""
@@ -35,9 +40,8 @@ class Hardware:
 
     async def close(self) -> None:
         """Close every bus and release every line."""
-        for each in (*self._buses.values(), *self._pins.values()):
-            if each is not self.street and self.street is not None and each is not self.street.pins:
-                await each.close()  # type: ignore[union-attr]
+        for opened in self._opened:
+            await opened.close()
 
     def _street(self) -> Street:
         if self.street is None:
@@ -46,22 +50,26 @@ class Hardware:
 
     def _bus(self, path: str) -> I2C:
         if path not in self._buses:
-            self._buses[path] = self._street() if path == EMULATED else _linux(path)
+            self._buses[path] = self._street() if path == EMULATED else self._linux(path)
         return self._buses[path]
 
     def _header(self, chip: str) -> Pins:
         if chip not in self._pins:
-            self._pins[chip] = self._street().pins if chip == EMULATED else _header(chip)
+            self._pins[chip] = self._street().pins if chip == EMULATED else self._gpiozero(chip)
         return self._pins[chip]
 
+    def _linux(self, path: str) -> I2C:
+        from drivers.linux import LinuxI2C  # smbus2 only where there is a real bus
 
-def _linux(path: str) -> I2C:
-    from drivers.linux import LinuxI2C  # smbus2 only where there is a real bus
+        bus = LinuxI2C(path)
+        self._opened.append(bus)
+        return bus
 
-    return LinuxI2C(path)
+    def _gpiozero(self, chip: str) -> Pins:
+        from drivers.header import (
+            HeaderPins,
+        )  # gpiozero, and through it lgpio, only where there are real lines
 
-
-def _header(chip: str) -> Pins:
-    from drivers.header import HeaderPins  # gpiozero, and through it lgpio, only where there are real lines
-
-    return HeaderPins(chip)
+        pins = HeaderPins(chip)
+        self._opened.append(pins)
+        return pins

@@ -34,8 +34,8 @@ SLACK = 15.0
 class Pole:
     """Runs the devices and the rules of one plan.
 
-    *publish* takes every reading, measured or derived; *announce* every event. Readings reach the rules before
-    `publish` returns, and the rules are stepped in a task of their own.
+    *publish* takes every reading, measured or derived; *announce* every event. The rules are told of a
+    reading at once, and stepped in a task of their own.
     """
 
     plan: Plan
@@ -90,7 +90,7 @@ class Pole:
         self._wake.set()
 
     def devices(self) -> list[dict[str, Any]]:
-        """Return the state of every device, then of every stream, which is as alive as what it is made from."""
+        """Return the state of every device, then of every stream: as alive as what it is made from."""
         measured = {name: sampler.status() for name, sampler in self._samplers.items()}
         derived = [self._stream_status(stream, measured[stream.device]) for stream in self._streams]
         return [*measured.values(), *derived]
@@ -205,7 +205,7 @@ class Pole:
 
 
 def described(plan: Plan) -> dict[str, Any]:
-    """Return what a subscriber needs to know of the devices: driver, place on the bus, quantities and units."""
+    """Return what a subscriber needs to know of the devices: driver, quantities and units."""
     devices: dict[str, Any] = {
         name: {
             "driver": placed.part.name,

@@ -1,11 +1,11 @@
-"""What the daemon shows of itself: one status for the page, the metrics, the broker and the service manager."""
+"""What the daemon shows of itself: one status for page, metrics, broker and service manager."""
 
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
+from gateway import VERSION
 from gateway.app.check import Plan
 from gateway.app.pole import Pole
 from gateway.clock import Now
@@ -41,7 +41,7 @@ class Views:
         return {
             "gateway": config.gateway.id,
             "place": config.gateway.place.model_dump(),
-            "version": version("lamppost"),
+            "version": VERSION,
             "epoch": self.store.epoch,
             "boot": at.boot,
             "uptime": round(time.monotonic() - self.began, 1),
@@ -55,7 +55,7 @@ class Views:
                 ],
                 "problems": problems,
             },
-            "store": {**self.store.status(), "lanes": self._lanes()},
+            "store": {**self.store.status(), "lanes": self.lanes()},
             "mqtt": self.delivery.describe(),
             "devices": self.pole.devices() if self.pole else [],
             "switches": self.pole.switches() if self.pole else [],
@@ -74,7 +74,7 @@ class Views:
             self.latest.appendleft(record.body())
 
     def ready(self) -> tuple[bool, list[str]]:
-        """Return whether this gateway does its own work, and what keeps it from it. The broker is not its work."""
+        """Return whether this gateway does its own work, and if not, why. The broker is not its work."""
         store = self.store.status()
         problems = self.health.problems()
         if not store["writable"]:
@@ -97,7 +97,8 @@ class Views:
         """Return a decision in words."""
         return explain(body)
 
-    def _lanes(self) -> dict[str, Any]:
+    def lanes(self) -> dict[str, Any]:
+        """Return each lane's accepted = delivered + held + dropped."""
         return {
             lane: {
                 "accepted": n.accepted,

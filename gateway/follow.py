@@ -1,0 +1,59 @@
+"""`lamppost watch`: what arrives from gateways, line by line, and whether all of it did."""
+
+import asyncio
+import json
+from contextlib import aclosing, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from gateway import config
+from gateway.mqtt.watch import Follower, Item, Live, Logged, Note, describe, watch
+from gateway.problem import ConfigError
+
+INCOMPLETE = 1
+"""Exit status when something is missing that no gap record names."""
+
+
+async def follow(settings: config.Mqtt, gateway: str | None, seconds: float | None, as_json: bool) -> int:
+    """Print what arrives until *seconds* have passed (None: for ever); return 1 when records are missing."""
+    follower = Follower(settings.prefix)
+    with suppress(TimeoutError, asyncio.CancelledError):
+        async with asyncio.timeout(seconds), aclosing(watch(settings, gateway, follower)) as items:
+            async for item in items:
+                print(_json(item) if as_json else describe(item), flush=True)
+    completeness = follower.completeness
+    missing = sum(last - first + 1 for holes in completeness.missing().values() for first, last in holes)
+    summary = {
+        "records": completeness.records,
+        "duplicates": completeness.duplicates,
+        "missing": missing,
+        "refused": follower.refused,
+    }
+    print(json.dumps(summary) if as_json else _words(summary), flush=True)
+    return INCOMPLETE if missing else 0
+
+
+def broker_of(path: Path | None, host: str, port: int | None) -> config.Mqtt:
+    """Return the broker of the configuration at *path*, or else *host* and *port*. Raises ConfigError."""
+    if path is None:
+        return config.Mqtt(host=host, port=port)
+    draft = config.load(path)
+    if draft.problems:
+        raise ConfigError(draft.problems)
+    return draft.config.mqtt
+
+
+def _json(item: Item) -> str:
+    match item:
+        case Note(text):
+            shape: dict[str, object] = {"note": text}
+        case Live() | Logged():
+            shape = asdict(item)
+    return json.dumps(shape, separators=(",", ":"), ensure_ascii=False)
+
+
+def _words(summary: dict[str, int]) -> str:
+    return (
+        f"{summary['records']} records, {summary['duplicates']} of them again, {summary['missing']} missing, "
+        f"{summary['refused']} messages refused"
+    )

@@ -1,0 +1,170 @@
+"""Whether everything has arrived: (gateway, epoch, lane, number) is unique and dense, or named in a gap."""
+
+import bisect
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+LANES = 10_000
+"""Most numberings followed, and most holes and gaps of one: no publisher may fill the memory."""
+RECORDS = 10_000
+"""Most records of one batch."""
+HIGHEST = 1 << 53
+"""The highest number: JSON readers everywhere still tell it from the next."""
+_EPOCH = re.compile(r"[0-9a-f]{8}")
+
+Range: TypeAlias = tuple[int, int]  # first and last, both included
+
+
+class Malformed(ValueError):
+    """A payload is not what its topic promises. The text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbering:
+    """One sequence: a lane of a gateway's store. A new store is a new epoch and begins at 1."""
+
+    gateway: str
+    epoch: str
+    lane: str
+
+    def __str__(self) -> str:
+        return f"{self.gateway}/{self.lane} (epoch {self.epoch})"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Contiguous records, numbered from *first*."""
+
+    numbering: Numbering
+    first: int
+    records: tuple[Mapping[str, Any], ...]
+
+    @property
+    def last(self) -> int:
+        """The number of the last record."""
+        return self.first + len(self.records) - 1
+
+
+def read_batch(payload: bytes, gateway: str, lane: str) -> Received:
+    """Return the batch in *payload*, which came on *lane*'s topic of *gateway*. Raises Malformed."""
+    shape = read_object(payload)
+    if shape.get("gateway") != gateway or shape.get("lane") != lane:
+        raise Malformed("it names another gateway or lane than its topic")
+    epoch, first, records = shape.get("epoch"), shape.get("first"), shape.get("records")
+    if not isinstance(epoch, str) or not _EPOCH.fullmatch(epoch):
+        raise Malformed("its epoch is not 8 hexadecimal digits")
+    if not isinstance(records, list) or not 1 <= len(records) <= RECORDS:
+        raise Malformed(f"its records are not a list of 1 to {RECORDS}")
+    if not all(isinstance(record, dict) for record in records):
+        raise Malformed("a record is not an object")
+    if type(first) is not int or not 1 <= first <= HIGHEST - RECORDS:
+        raise Malformed("its first number is not a whole number from 1")
+    return Received(Numbering(gateway, epoch, lane), first, tuple(records))
+
+
+def read_object(payload: bytes) -> Mapping[str, Any]:
+    """Return the JSON object in *payload*. Raises Malformed."""
+    try:
+        shape = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"it is not JSON: {type(error).__name__}") from None
+    if not isinstance(shape, dict):
+        raise Malformed("it is not a JSON object")
+    return shape
+
+
+@dataclass
+class _Progress:
+    high: int  # the highest number seen
+    missing: list[Range] = field(default_factory=list)  # sorted, apart from each other, all below high
+    named: list[Range] = field(default_factory=list)  # given up by the gateway, as far as still of use
+
+
+class Completeness:
+    """Follows every numbering. Pure: batches in, what is new about their completeness out.
+
+    Following begins with the first batch seen of a numbering: what came before it is not missing.
+    """
+
+    def __init__(self) -> None:
+        self.records = self.duplicates = 0
+        self._lanes: dict[Numbering, _Progress] = {}
+
+    def missing(self) -> dict[Numbering, tuple[Range, ...]]:
+        """Return what has not arrived, and is not named in a gap, for each numbering that lacks something."""
+        return {numbering: tuple(lane.missing) for numbering, lane in self._lanes.items() if lane.missing}
+
+    def take(self, batch: Received) -> tuple[frozenset[int], list[str]]:
+        """Note *batch*. Returns the numbers that had been seen before, and sentences worth printing.
+
+        Raises Malformed when there are too many numberings to follow.
+        """
+        lane = self._lanes.get(batch.numbering)
+        if lane is None:
+            if len(self._lanes) >= LANES:
+                raise Malformed(f"it begins one more numbering than the {LANES} that are followed")
+            lane = self._lanes[batch.numbering] = _Progress(batch.first - 1)
+        seen = self._seen(lane, batch)
+        news = [*self._heal(lane, batch), *self._jump(lane, batch)]
+        self.records += len(batch.records)
+        self.duplicates += len(seen)
+        for record in batch.records:
+            news += self._gap(batch.numbering, record)
+        return seen, news
+
+    def _seen(self, lane: _Progress, batch: Received) -> frozenset[int]:
+        known = set(range(batch.first, min(batch.last, lane.high) + 1))
+        for first, last in _overlapping(lane.missing, batch.first, batch.last):
+            known.difference_update(range(max(first, batch.first), min(last, batch.last) + 1))
+        return frozenset(known)
+
+    def _heal(self, lane: _Progress, batch: Received) -> Iterator[str]:
+        for hole in _overlapping(lane.missing, batch.first, batch.last):
+            _subtract(lane.missing, hole, (batch.first, batch.last))
+            arrived = max(hole[0], batch.first), min(hole[1], batch.last)
+            yield f"{batch.numbering}: {_words(arrived)} arrived late"
+
+    def _jump(self, lane: _Progress, batch: Received) -> Iterator[str]:
+        if batch.first > lane.high + 1:
+            holes = [(lane.high + 1, batch.first - 1)]
+            for known in _overlapping(lane.named, *holes[0]):
+                for hole in list(_overlapping(holes, *known)):
+                    _subtract(holes, hole, known)
+            for hole in holes:
+                yield f"{batch.numbering}: {_words(hole)} missing"
+            lane.missing = [*lane.missing, *holes][-LANES:]
+        lane.high = max(lane.high, batch.last)
+
+    def _gap(self, numbering: Numbering, record: Mapping[str, Any]) -> Iterator[str]:
+        first, last = record.get("first"), record.get("last")
+        if record.get("kind") != "gap" or type(first) is not int or type(last) is not int:
+            return
+        if not 1 <= first <= last <= HIGHEST:
+            return
+        about = Numbering(numbering.gateway, numbering.epoch, str(record.get("lane")))
+        yield f"{about}: {_words((first, last))} given up by the gateway: {record.get('reason')}"
+        lane = self._lanes.get(about)
+        if lane is not None:
+            for hole in list(_overlapping(lane.missing, first, last)):
+                _subtract(lane.missing, hole, (first, last))
+            bisect.insort(lane.named, (first, last))
+            del lane.named[:-LANES]
+
+
+def _overlapping(ranges: list[Range], first: int, last: int) -> list[Range]:
+    return [known for known in ranges if known[0] <= last and known[1] >= first]
+
+
+def _subtract(ranges: list[Range], hole: Range, taken: Range) -> None:
+    """Replace *hole* in *ranges* by what *taken* leaves of it."""
+    at = ranges.index(hole)
+    left, right = (hole[0], taken[0] - 1), (taken[1] + 1, hole[1])
+    ranges[at : at + 1] = [rest for rest in (left, right) if rest[0] <= rest[1]]
+
+
+def _words(span: Range) -> str:
+    first, last = span
+    return f"{first} is" if first == last else f"{first} to {last} are"

@@ -1,0 +1,246 @@
+"""Delivery: every stored record reaches the broker in order, and leaves only when the broker has it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from gateway.clock import Instant
+from gateway.config import Mqtt
+from gateway.mqtt import face
+from gateway.mqtt.backoff import Backoff
+from gateway.mqtt.drain import Drain
+from gateway.mqtt.lane import PACKET_TOO_LARGE, Verdict, judge
+from gateway.mqtt.link import Link, Refused
+from gateway.mqtt.outbox import Outbox
+from gateway.mqtt.topics import Topics
+from gateway.reading import Reading
+
+ABSENT = 8.0
+"""Longest pause before a broker that does not answer is tried again [s]: it is noticed soon when back."""
+STABLE = 30.0
+"""A connection that has lasted this long was a good one [s]."""
+LEFTOVERS, FAREWELL = 0.6, 0.3
+"""How long a shutdown may spend on what is left to deliver, and on the last status [s]."""
+
+_log = logging.getLogger(__name__)
+
+
+class Delivery:
+    """Carries an outbox to the broker. One task calls `run`; `state` and `refresh` never block.
+
+    *status* and *meta* give what the retained messages say, whenever they are sent.
+    """
+
+    def __init__(
+        self,
+        settings: Mqtt,
+        gateway: str,
+        outbox: Outbox,
+        meta: face.Shape,
+        status: face.Shape,
+        now: Callable[[], Instant],
+    ) -> None:
+        """Raises ConfigError when readings would cross a network in plain text, unasked for."""
+        self._settings, self._now = settings, now
+        self._wake, self._stopping = asyncio.Event(), asyncio.Event()
+        topics = Topics(settings.prefix, gateway)
+        will = topics.status, face.last_words(gateway, outbox.epoch)
+        self._link = Link(settings, settings.client_id or f"lamppost-{gateway}", will, self._wake.set)
+        self._latest = face.Latest(self._link, topics)
+        shapes = face.Shapes(outbox.epoch, status, meta, now)
+        self._notices = face.Notices(self._link, topics, shapes)
+        self._drain = Drain(settings, topics, outbox, self._link, self._wake.set)
+        self._outbox = outbox
+        self._backoff = Backoff()
+        self._resume = True  # what was on its way may be sent again as it was
+        self._refused = 0
+        self._state, self._reason, self._since = "connecting", "not connected yet", now().time
+        self._running: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Connect, deliver, and connect again, until `stop` or cancelled; `stop` must follow in any case."""
+        self._running = asyncio.current_task()
+        pump = asyncio.create_task(self._pump())
+        try:
+            while not self._stopping.is_set():
+                pause = await self._session()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._stopping.wait()
+        finally:
+            pump.cancel()
+
+    async def stop(self) -> None:
+        """Deliver what can be within a second, publish the last status, and disconnect."""
+        self._stopping.set()
+        self._wake.set()
+        if self._running is not None:
+            await asyncio.wait((self._running,), timeout=FAREWELL)
+        if self._link.up:
+            await self._part()
+        self._drain.close()
+
+    def state(self, reading: Reading) -> None:
+        """Publish *reading* as its device's latest; while disconnected, only the latest is kept."""
+        self._latest.publish(reading)
+
+    def refresh(self) -> None:
+        """Publish the status now: the health has changed."""
+        self._notices.due()
+        self._wake.set()
+
+    def describe_again(self) -> None:
+        """Publish what the gateway has, and its status, now: the configuration has changed."""
+        self._notices.due(meta=True)
+        self._wake.set()
+
+    def describe(self) -> dict[str, Any]:
+        """Return the state (connected, connecting, refused), since when [s, Unix], why, and counts.
+
+        `refused` is also the state of a connection on which the broker refuses publishes; `reason` says
+        which. `session`: the broker still knew this gateway when it connected.
+        """
+        refusal = self._drain.refusal or self._notices.refusal
+        held_up = self._state == "connected" and bool(refusal)
+        return {
+            "state": "refused" if held_up else self._state,
+            "since": self._since,
+            "reason": f"the broker refuses {refusal}" if held_up else self._reason,
+            "in_flight": len(self._link.waiting),
+            "refused": self._refused,
+            "session": self._link.granted.resumed,
+        }
+
+    async def _pump(self) -> None:
+        while True:
+            await self._outbox.changed()
+            self._wake.set()
+
+    async def _session(self) -> float:
+        """Live through one connection. Returns how long to wait before the next [s]."""
+        try:
+            connected = await self._connect()
+        except Refused as refused:
+            self._say("refused", f"the broker refused the connection: {refused}")
+            return self._backoff.pause()
+        except OSError as error:
+            self._say("connecting", error.strerror or str(error))
+            return self._backoff.pause(ABSENT)
+        if not connected:
+            return 0.0
+        began = _monotonic()
+        self._begin()
+        await self._serve()
+        if self._link.up:  # stopping
+            return 0.0
+        await self._settle()
+        return self._end(_monotonic() - began)
+
+    async def _connect(self) -> bool:
+        """Return whether there is a connection; False when `stop` came first."""
+        connecting = asyncio.create_task(self._link.connect(self._resume))
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                await connecting
+            return connecting.done()
+        finally:
+            connecting.cancel()
+            stopping.cancel()
+
+    def _begin(self) -> None:
+        self._say("connected", "")
+        self._drain.begin()
+        self._notices.begin(self._link.granted.resumed)
+        self._latest.flush()
+
+    def _end(self, lasted: float) -> float:
+        """Learn from how the connection ended. Returns how long to wait before the next [s].
+
+        One that broke before anything was taken may have broken over the size of a message: some
+        brokers close without a word. The same is then not tried again in the same way.
+        """
+        self._resume = self._drain.progress and self._link.lost_code != PACKET_TOO_LARGE
+        if not self._resume:
+            self._drain.cut_off()
+        if lasted > STABLE:
+            self._backoff.reset()
+        self._say("connecting", self._link.lost)
+        return self._backoff.pause(None if self._link.lost_code else ABSENT)
+
+    async def _serve(self) -> None:
+        """Deliver while the connection is up."""
+        status_due = _monotonic() + face.PERIOD
+        while self._link.up and not self._stopping.is_set():
+            self._wake.clear()
+            self._latest.flush()
+            await self._settle()
+            if _monotonic() >= status_due:
+                self._notices.due()
+                status_due = _monotonic() + face.PERIOD
+            await self._fill()
+            await self._sleep(min(status_due, self._drain.due()))
+
+    async def _part(self) -> None:
+        """Deliver what is left while there is time, then say goodbye."""
+        deadline = _monotonic() + LEFTOVERS
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while self._link.up and (self._link.waiting or self._drain.ready()):
+                    self._wake.clear()
+                    await self._settle()
+                    await self._fill()
+                    if self._link.waiting:
+                        await self._sleep(deadline)
+        if not self._link.up:
+            return
+        last = self._notices.farewell("stopped")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                while last in self._link.waiting:
+                    self._wake.clear()
+                    await self._wake.wait()
+        await self._settle()
+        self._link.close()
+
+    async def _sleep(self, until: float) -> None:
+        """Wait for something to do, at most *until* [s, monotonic]."""
+        if self._link.up and not self._link.answers:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._wake.wait()
+
+    async def _settle(self) -> None:
+        """Take the broker's answers, and what follows from them."""
+        while self._link.answers:
+            answer = self._link.answers.popleft()
+            verdict = judge(answer.code, self._settings.no_subscriber == "hold")
+            self._refused += verdict is not Verdict.DONE
+            if not self._drain.answer(answer, verdict):
+                self._notices.answer(answer)
+        await self._drain.note()
+
+    async def _fill(self) -> None:
+        """Send as much as the window allows: what the gateway says of itself, then records."""
+        self._notices.send(self._drain.room)
+        await self._drain.fill()
+
+    def _say(self, state: str, reason: str) -> None:
+        """Note the state, and log it once, not at every attempt."""
+        if (state, reason) == (self._state, self._reason):
+            return
+        where = f"{self._settings.host}:{self._settings.port}" if self._settings.port else self._settings.host
+        if state == "connected":
+            _log.info("connected to the broker %s", where)
+        else:
+            _log.warning("no connection to the broker %s: %s", where, reason)
+        if state != self._state:
+            self._since = self._now().time
+        self._state, self._reason = state, reason
+
+
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,299 @@
+"""One connection at a time to the broker: paho-mqtt, carried by the event loop instead of its own thread.
+
+The loop carries it (rather than `loop_start`) because a publish then costs one system call and no other
+thread wakes up. Only connecting blocks (names, TCP, TLS), and that happens in a thread of its own.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import paho.mqtt.client as paho
+from paho.mqtt import MQTTException
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.config import Mqtt
+from gateway.mqtt import security
+
+ANSWER = 10.0
+"""How long the broker may take to answer a CONNECT [s]."""
+LARGEST = 268_435_455
+"""Most bytes of a packet that MQTT can express (MQTT 5.0, 1.5.5)."""
+_LOST = "Unspecified error"  # paho's word for a connection that broke
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, struct.error, MQTTException)
+
+
+class Refused(Exception):
+    """The broker answered, and does not want us. The text is its reason."""
+
+
+class Granted(NamedTuple):
+    """What the broker allows on this connection."""
+
+    window: int  # most QoS 1 messages on their way
+    packet: int  # most bytes of a packet
+    resumed: bool  # what was on its way is being sent again by itself
+
+
+class Answer(NamedTuple):
+    """The broker's word on one message."""
+
+    mid: int
+    code: int  # MQTT 5.0, 3.4.2.1
+    text: str
+
+
+class Link:
+    """The connection. *wake* is called, in the loop, when there is an answer or the connection broke."""
+
+    def __init__(
+        self, settings: Mqtt, client_id: str, will: tuple[str, bytes], wake: Callable[[], None]
+    ) -> None:
+        security.refuse_plaintext(settings)
+        self.answers: deque[Answer] = deque()
+        self.waiting: set[int] = set()
+        self.lost = "not connected yet"
+        self.lost_code = 0
+        self.up = False
+        self.granted = Granted(0, 0, False)
+        self._settings, self._wake = settings, wake
+        self._retain = self._resume = True
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._answer: asyncio.Future[None] | None = None
+        self._socket: socket.socket | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing = False
+        self._tls = None if settings.tls is None else security.context()
+        self._json = _properties(PacketTypes.PUBLISH, ContentType="application/json")
+        self._client = self._make(client_id, will)
+
+    @property
+    def choked(self) -> bool:
+        """Whether the network takes no more for now."""
+        return self._client.want_write()
+
+    async def connect(self, resume: bool) -> None:
+        """Connect. *resume*: if the broker kept the session, what was on its way may be sent as it was.
+
+        Raises Refused, security.Unusable, or another OSError when there is no connection to be had.
+        """
+        self._resume = resume
+        self._loop = asyncio.get_running_loop()
+        self._answer = self._loop.create_future()
+        await _in_thread(self._open, self._discard)
+        try:
+            self._attach()
+            async with asyncio.timeout(ANSWER):
+                await self._answer
+        except TimeoutError:
+            raise OSError(f"no answer from the broker within {ANSWER:g} s") from None
+        finally:
+            if not self.up:
+                self._fail("no connection")
+
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:
+        """Send one message; returns its id. While `choked`, it waits in memory: send only what is bounded."""
+        info = self._client.publish(topic, payload, qos, retain and self._retain, self._json if qos else None)
+        if qos:
+            self.waiting.add(info.mid)
+        if self.choked and not self._writing and self._socket is not None:
+            self._writing = True
+            asyncio.get_running_loop().add_writer(self._socket, self._writable)
+        return info.mid
+
+    def close(self) -> None:
+        """Say goodbye, so that the broker discards the Will, and close."""
+        self._client.disconnect()
+        self._fail("closed")
+
+    def _make(self, client_id: str, will: tuple[str, bytes]) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, reconnect_on_failure=False
+        )
+        client.max_inflight_messages_set(0)  # no limit: the window is ours, paho ignores ReceiveMaximum
+        about = _properties(PacketTypes.WILLMESSAGE, ContentType="application/json")
+        client.will_set(*will, qos=1, retain=True, properties=about)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_publish, client.on_socket_close = self._on_publish, self._on_socket_close
+        return client
+
+    def _open(self) -> None:
+        """In a thread: read the secrets, connect, shake hands, send CONNECT."""
+        settings = self._settings
+        if settings.username is not None:
+            self._client.username_pw_set(settings.username, security.password(settings))
+        if self._tls is not None and settings.tls is not None:
+            security.load(self._tls, settings.tls)
+        expiry = round(settings.session_expiry)
+        session = _properties(PacketTypes.CONNECT, SessionExpiryInterval=expiry)
+        try:
+            self._client.connect(
+                settings.host,
+                security.port(settings),
+                round(settings.keepalive),
+                clean_start=False,
+                properties=session,
+            )
+        except UnicodeError:
+            raise OSError(f"{settings.host!r} is not a host name") from None
+
+    def _discard(self) -> None:
+        """Nobody waits for this connection any more."""
+        found = self._client.socket()
+        if isinstance(found, socket.socket):
+            found.close()
+
+    def _attach(self) -> None:
+        found = self._client.socket()
+        if not isinstance(found, socket.socket):
+            raise OSError("the broker closed the connection at once")
+        self._socket, self._writing = found, False
+        asyncio.get_running_loop().add_reader(found, self._readable)
+        self._tick()
+
+    def _tick(self) -> None:
+        self._client.loop_misc()  # keepalive; may find the connection dead
+        if self._socket is not None:
+            period = max(0.5, self._client.keepalive / 4)  # the broker may have shortened it
+            self._timer = asyncio.get_running_loop().call_later(period, self._tick)
+
+    def _readable(self) -> None:
+        try:
+            self._client.loop_read()
+            while isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+                self._client.loop_read()  # decrypted already, so the selector would not tell
+        except _MALFORMED as error:
+            self._fail(f"the broker sent what is not MQTT 5 ({type(error).__name__}: {error})")
+
+    def _writable(self) -> None:
+        self._client.loop_write()
+        if not self.choked and self._socket is not None:
+            self._writing = False
+            asyncio.get_running_loop().remove_writer(self._socket)
+            self._wake()
+
+    def _fail(self, reason: str) -> None:
+        """Close the socket, whoever finds out that the connection is over, and wake the owner."""
+        if self.up or self._socket is not None:
+            self.lost = reason
+        self.up = False
+        found = self._socket
+        self._on_socket_close()
+        if found is not None:
+            found.close()
+        self._wake()
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        _: object,
+        flags: paho.ConnectFlags,
+        code: ReasonCode,
+        given: Properties | None,
+    ) -> None:
+        if self._answer is None or self._answer.done():
+            return
+        if code.is_failure:
+            self._answer.set_exception(Refused(code.getName()))
+            return
+        if getattr(given, "MaximumQoS", 1) < 1:
+            self._answer.set_exception(Refused("it does not offer QoS 1"))
+            return
+        window = getattr(given, "ReceiveMaximum", 65535)
+        resumed = flags.session_present and self._resume and len(self.waiting) <= window
+        if not resumed:  # before paho sends it all again, without regard to the new window
+            client.drop_out_messages()
+            self.waiting.clear()
+            self.answers.clear()
+        self._retain = bool(getattr(given, "RetainAvailable", 1))
+        self.up, self.lost, self.lost_code = True, "", 0
+        self.granted = Granted(window, getattr(given, "MaximumPacketSize", LARGEST), resumed)
+        self._answer.set_result(None)
+
+    def _on_disconnect(
+        self,
+        _: paho.Client,
+        __: object,
+        flags: paho.DisconnectFlags,
+        code: ReasonCode,
+        ___: Properties | None,
+    ) -> None:
+        """Also called in the connecting thread: it only notes, and wakes through the loop."""
+        name = "the connection broke" if code.getName() == _LOST else code.getName()
+        if self.up and flags.is_disconnect_packet_from_server:
+            self.lost_code = code.value
+        if self.up:
+            self.lost = name
+        self.up = False
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._over, name)
+
+    def _over(self, reason: str) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(OSError(reason))
+        self._wake()
+
+    def _on_publish(self, _: paho.Client, __: object, mid: int, code: ReasonCode, ___: Properties) -> None:
+        if mid in self.waiting:  # else QoS 0
+            self.waiting.discard(mid)
+            self.answers.append(Answer(mid, code.value, code.getName()))
+            self._wake()
+
+    def _on_socket_close(self, *_: object) -> None:
+        found, self._socket = self._socket, None
+        if found is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(found)
+        loop.remove_writer(found)
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _properties(packet: int, **values: int | str) -> Properties:
+    made = Properties(packet)  # type: ignore[no-untyped-call]
+    for name, value in values.items():
+        setattr(made, name, value)
+    return made
+
+
+async def _in_thread(work: Callable[[], None], undo: Callable[[], None]) -> None:
+    """Run *work* in a daemon thread: a name server that never answers must not hold up the shutdown.
+
+    When nobody waits any more by the time that *work* succeeded, *undo* is called.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: OSError | None) -> None:
+        if done.done():
+            undo()
+        elif error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def body() -> None:
+        error: OSError | None = OSError("connecting failed")
+        try:
+            work()
+            error = None
+        except OSError as problem:
+            error = problem
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the process is ending
+                loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=body, name="mqtt-connect", daemon=True).start()
+    await done

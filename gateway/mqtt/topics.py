@@ -1,0 +1,60 @@
+"""The topics of a gateway, and the way back from a topic to what it carries."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gateway.reading import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Where one gateway publishes: everything is below `<prefix>/<gateway>/`."""
+
+    prefix: str
+    gateway: str
+
+    def log(self, lane: Lane) -> str:
+        """Return the topic of a lane's batches: QoS 1, not retained, complete and in order."""
+        return f"{self.prefix}/{self.gateway}/log/{lane}"
+
+    def state(self, device: str) -> str:
+        """Return the topic of a device's latest reading: QoS 0, retained."""
+        return f"{self.prefix}/{self.gateway}/state/{device}"
+
+    @property
+    def status(self) -> str:
+        """Whether the gateway is there and well: QoS 1, retained, and the Will."""
+        return f"{self.prefix}/{self.gateway}/status"
+
+    @property
+    def meta(self) -> str:
+        """What the gateway has: devices, quantities, units, place. QoS 1, retained."""
+        return f"{self.prefix}/{self.gateway}/meta"
+
+
+class Address(NamedTuple):
+    """What a topic says: the gateway, the face (log, state, status, meta), and the lane or device."""
+
+    gateway: str
+    face: str
+    name: str
+
+
+def filters(prefix: str, gateway: str | None) -> tuple[str, ...]:
+    """Return the topic filters that together cover all faces of one gateway, or of all (None)."""
+    root = f"{prefix}/{gateway or '+'}"
+    return (f"{root}/log/+", f"{root}/state/+", f"{root}/status", f"{root}/meta")
+
+
+def parse(prefix: str, topic: str) -> Address | None:
+    """Return what *topic* says, or None when no gateway publishes there."""
+    head, _, rest = topic.partition(f"{prefix}/")
+    levels = rest.split("/")
+    if head or not levels[0]:
+        return None
+    match levels:
+        case [gateway, "status" | "meta" as face]:
+            return Address(gateway, face, "")
+        case [gateway, "log" | "state" as face, name] if name:
+            return Address(gateway, face, name)
+    return None

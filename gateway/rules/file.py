@@ -1,0 +1,174 @@
+"""Rule files: TOML to checked rules, or every problem at once with its place."""
+
+import re
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from gateway.problem import ConfigError, Problem
+from gateway.reading import Mode
+from gateway.rules import cases
+from gateway.rules.canonical import digest
+from gateway.rules.check import Type
+from gateway.rules.commands import Scope, commands
+from gateway.rules.evaluate import Expression, condition
+from gateway.rules.places import places
+from gateway.rules.rule import Rule
+from gateway.rules.syntax import RuleError
+from gateway.rules.table import Report, Table
+
+SIZE = 128 * 1024
+"""Bytes that a rule file may have; with LINE it bounds the time that a hostile file can take."""
+LINE = 1000
+"""Characters that a line of a rule file may have."""
+
+_ID = re.compile(r"[a-z][a-z0-9_-]*")
+_WHERE = re.compile(r" ?\(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFile:
+    """The rules of one file, and the SHA-256 (hexadecimal) of its canonical JSON (RFC 8785)."""
+
+    rules: tuple[Rule, ...]
+    digest: str
+
+
+def load(
+    path: Path,
+    types: Mapping[str, Type],
+    switches: Collection[str],
+    today: date | None = None,
+    keep_expired: bool = False,
+) -> RuleFile:
+    """Read and check a rule file; see `parse`. Raises ConfigError, also when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(SIZE + 1)
+    except OSError as error:
+        message = f"cannot read this rule file: {error.strerror}; check the path and its permissions"
+        raise ConfigError([Problem(str(path), 0, message)]) from None
+    if len(data) > SIZE:
+        raise ConfigError([Problem(str(path), 0, f"a rule file has at most {SIZE} bytes; split it")])
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError([Problem(str(path), line, "this is not UTF-8 text; save it as UTF-8")]) from None
+    return parse(text, str(path), types, switches, today, keep_expired)
+
+
+def load_all(
+    paths: Iterable[Path],
+    types: Mapping[str, Type],
+    switches: Collection[str],
+    today: date | None = None,
+    keep_expired: bool = False,
+) -> tuple[RuleFile, ...]:
+    """Read several files. Raises ConfigError with the problems of all, also when two share a rule's id."""
+    files: list[RuleFile] = []
+    problems: list[Problem] = []
+    owner: dict[str, Path] = {}
+    for path in paths:
+        try:
+            files.append(load(path, types, switches, today, keep_expired))
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        for rule in files[-1].rules:
+            first = owner.setdefault(rule.id, path)
+            if first is not path:
+                problems.append(Problem(str(path), 0, f'rule "{rule.id}" is already in {first}; rename one'))
+    if problems:
+        raise ConfigError(problems)
+    return tuple(files)
+
+
+def parse(
+    text: str,
+    file: str,
+    types: Mapping[str, Type],
+    switches: Collection[str],
+    today: date | None = None,
+    keep_expired: bool = False,
+) -> RuleFile:
+    """Check the text of a rule file against what is configured.
+
+    A rule whose last day lies before *today* (the present day, UTC) is a problem, unless *keep_expired*:
+    then it loads, and the engine shows it as expired. Raises ConfigError with every problem.
+    """
+    text = text.replace("\r\n", "\n")
+    document = _document(text, file)
+    report = Report(file, text, places(text))
+    top = Table(report, (), document)
+    last = date.min if keep_expired else today or datetime.now(UTC).date()
+    rules = [_rule(table, Scope(types, switches), last) for table in top.tables("rule", "as [[rule]]")]
+    top.finish()
+    _refuse_twins(report, rules)
+    if report.problems:
+        raise ConfigError(sorted(report.problems, key=lambda problem: (problem.line, problem.column)))
+    mark = digest(document)
+    return RuleFile(tuple(replace(rule, digest=mark) for rule in rules if rule is not None), mark)
+
+
+def _document(text: str, file: str) -> dict[str, Any]:
+    """Let tomllib read the text, with its place where it cannot."""
+    long = next((i for i, line in enumerate(text.split("\n"), 1) if len(line) > LINE), None)
+    if long is not None:
+        raise ConfigError([Problem(file, long, f"a line has at most {LINE} characters", LINE + 1)])
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        where = _WHERE.search(str(error))
+        line, column = (int(n) for n in where.groups(text.count("\n") + 1)) if where else (1, 0)
+        message = f"this is not TOML: {_WHERE.sub('', str(error))}"
+        raise ConfigError([Problem(file, line, message, column if where and where[1] else 0)]) from None
+    except (RecursionError, ValueError) as error:  # nesting, or a number of thousands of digits
+        raise ConfigError([Problem(file, 1, f"this TOML cannot be read: {error}")]) from None
+
+
+def _rule(table: Table, scope: Scope, last: date) -> Rule | None:
+    """Read one rule; None where anything about it is wrong, which the report then says."""
+    before = len(table.report.problems)
+    rule_id = table.text("id", 40, "a short name for this rule")
+    if rule_id and _ID.fullmatch(rule_id) is None:
+        table.problem("id", '"id" has small letters, digits, "_" and "-", and begins with a letter')
+    says = table.text("says", 500, "in plain language, what this rule does and why")
+    owner = table.text("owner", 200, "who answers for this rule")
+    expires = table.day("expires", "the last day on which this rule acts")
+    if expires < last:
+        table.problem("expires", "this rule has expired; let its owner renew it or remove it")
+    version = table.whole("version", 1)
+    mode = Mode(table.choice("mode", tuple(Mode), Mode.SHADOW))
+    wait = table.seconds("for") or 0.0
+    when, clear = _condition(table, "when", scope), _condition(table, "clear", scope)
+    if not table.has("when"):
+        table.report.add(table.path, '"when" is missing: the condition, such as "bin.fill >= 80"')
+    does = commands(table, scope)
+    cases.run(table, when, scope)
+    table.finish()
+    if when is None or len(table.report.problems) > before:
+        return None
+    return Rule(rule_id, version, says, owner, expires, when, does, clear, wait, mode)
+
+
+def _condition(table: Table, key: str, scope: Scope) -> Expression | None:
+    source = table.source(key)
+    if source is None:
+        return None
+    try:
+        return condition(source, scope.types)
+    except RuleError as error:
+        table.problem(key, error.message, error.at)
+        return None
+
+
+def _refuse_twins(report: Report, rules: list[Rule | None]) -> None:
+    seen: set[str] = set()
+    for i, rule in enumerate(rules):
+        if rule is not None and rule.id in seen:
+            report.add(("rule", i, "id"), f'another rule is called "{rule.id}"; rename one')
+        seen |= {rule.id} if rule is not None else set()

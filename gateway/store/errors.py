@@ -1,0 +1,52 @@
+"""What can go wrong with the store, in sentences that say what to do."""
+
+import sqlite3
+
+_DAMAGED = "the store's file is damaged: restart lamppost, which moves it aside and saves what it can"
+_ADVICE = {
+    "SQLITE_FULL": "the disk is full: free some space on it",
+    "SQLITE_IOERR": "the disk does not take what is written: look at the kernel's log for the card",
+    "SQLITE_READONLY": "the file system is read-only: look at the kernel's log, then mount it read-write",
+    "SQLITE_BUSY": "another program writes into the store's file: close it",
+    "SQLITE_LOCKED": "another program writes into the store's file: close it",
+    "SQLITE_CANTOPEN": "the store's file cannot be opened: check that its directory exists and is writable",
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_NOTADB": _DAMAGED,
+}
+_OUTSIDE = _ADVICE.keys() - {"SQLITE_CORRUPT", "SQLITE_NOTADB"} | {"SQLITE_PERM", "SQLITE_NOMEM"}
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked; the text says why, and what to do about it."""
+
+
+def primary(error: sqlite3.Error) -> str:
+    """Return the name of the error's primary result code, such as SQLITE_IOERR, or "" where it has none."""
+    name: str = getattr(error, "sqlite_errorname", None) or ""
+    return "_".join(name.split("_")[:2])
+
+
+class Moved(sqlite3.OperationalError):
+    """The file is no longer where it was: what is written into it now nobody would find again."""
+
+
+def damaged(error: sqlite3.Error) -> bool:
+    """Tell whether *error* says that the file itself is not what it should be."""
+    return primary(error) in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
+
+
+def outside(error: sqlite3.Error) -> bool:
+    """Tell whether *error* comes from around the file (a lock, a full disk, permissions), not from within.
+
+    A sector that cannot be read is within: no restart will make it readable.
+    """
+    return primary(error) in _OUTSIDE and getattr(error, "sqlite_errorname", "") != "SQLITE_IOERR_READ"
+
+
+def advice(error: sqlite3.Error) -> str:
+    """Return a sentence about *error* that says what to do, with SQLite's own words at its end."""
+    if isinstance(error, Moved):
+        return str(error)
+    sentence = _ADVICE.get(primary(error), "the database refused")
+    name: str = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    return f"{sentence} ({name}: {error})"

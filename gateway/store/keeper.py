@@ -1,0 +1,329 @@
+"""The one task that decides what is written when: commits, drops, the cursor, trims, checkpoints."""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from drivers.device import Clock
+from gateway.clock import Instant
+from gateway.reading import Lane
+from gateway.store.errors import StoreError, advice, damaged
+from gateway.store.file import mark_damaged, size_of
+from gateway.store.log import CHUNK, Change, Log
+from gateway.store.pending import Batch, Pending, Row
+from gateway.store.tally import Drop, Tally
+from gateway.store.worker import Worker
+
+T = TypeVar("T")
+
+_MEMORY = 8 << 20  # bytes of records per lane that wait for a failing disk
+_ROWS = 5000  # records of a lane that one commit takes
+_CURSOR = 2.0  # [s] after which an acknowledgement is on the disk; losing it costs duplicates only
+_TRIM = 60.0  # [s] between looks for delivered records that may go
+_PAUSE = 1.0  # [s] between two trims when there is much to trim
+_RETRY = (0.5, 10.0)  # [s] first and longest wait before a failed commit is tried again
+_STUCK = 5.0  # [s] after which a write that has not come back counts as a failure
+
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Owns the log, and what waits for it. Everything but the thread's work happens in the event loop."""
+
+    def __init__(
+        self,
+        log: Log,
+        writer: Worker,
+        path: Path,
+        interval: float,
+        keep: float,
+        now: Callable[[], Instant],
+        clock: Clock,
+    ) -> None:
+        self.tallies: dict[Lane, Tally] = {}
+        self.news = asyncio.Event()
+        self._log = log
+        self._writer = writer
+        self._path = path
+        self._interval = interval
+        self._keep = keep
+        self._now = now
+        self._clock = clock
+        self._pending = {lane: Pending(_MEMORY) for lane in Lane}
+        self._drops: deque[tuple[Drop, asyncio.Future[None]]] = deque()
+        self._wake = asyncio.Event()
+        self._urgent = self._closing = False
+        self._since: float | None = None  # when the oldest uncommitted record came
+        self._unsaved: float | None = None  # when the cursor first moved away from what is on the disk
+        self._started: float | None = None  # when the write that is under way began
+        self._committed = self._trimmed = clock.monotonic()
+        self._retry, self._pause = 0.0, _RETRY[0]
+        self._problem = self._damage = ""
+        self._neglect: dict[str, str] = {}  # what fails beside the commits
+        self._bytes = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read the books and begin to work."""
+        self.tallies = await self._writer.call(self._log.tallies)
+        self._bytes = size_of(self._path)
+        self._task = asyncio.create_task(self._run(), name="store")
+
+    def put(self, row: Row) -> None:
+        """Take *row* for the next commit."""
+        if self._closing or self._task is None or self._task.done():
+            raise StoreError("the store is closed")
+        self._pending[row.lane].add(row)
+        if self._since is None:
+            self._since = self._clock.monotonic()
+            self._wake.set()
+        if row.lane is Lane.EVENTS or row.done is not None:
+            self._urgent = True
+            self._wake.set()
+
+    def delivered(self, lane: Lane, upto: int) -> None:
+        """Move the cursor of *lane*, and see that it is saved in time."""
+        if self.tallies[lane].deliver(upto) and self._unsaved is None:
+            self._unsaved = self._clock.monotonic()
+            self._wake.set()
+
+    async def drop(self, drop: Drop) -> None:
+        """Return once *drop* is durable."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._drops.append((drop, done))
+        self._wake.set()
+        await done
+
+    async def ping(self) -> None:
+        """Return when the writer's thread has taken a turn."""
+        await self._writer.call(lambda: None)
+
+    def neglect(self, what: str, error: sqlite3.Error | None) -> None:
+        """Note that *what* (reading, checkpoint) fails while commits may work, or works again (None)."""
+        if error is None:
+            self._neglect.pop(what, None)
+            return
+        if what not in self._neglect:
+            _log.error("store: %s: %s", what, advice(error))
+        self._neglect[what] = advice(error)
+        self._look_at(error)
+
+    def status(self) -> dict[str, object]:
+        """Return what people and health checks may want to know."""
+        failure = self._failure()
+        return {
+            "writable": not failure,
+            "problem": failure or "; ".join(self._neglect.values()),
+            "path": str(self._path),
+            "bytes": self._bytes,
+            "waiting": sum(map(len, self._pending.values())),
+            "committed_age": self._clock.monotonic() - self._committed,
+        }
+
+    async def close(self, patience: float) -> None:
+        """Commit what waits, save the cursors, empty the write-ahead log, within *patience* [s].
+
+        Refuses records from now on. A disk that does not answer is left alone, and what is lost logged.
+        """
+        self._closing = True
+        self._wake.set()
+        if self._task is None:
+            return
+        done, _ = await asyncio.wait({self._task}, timeout=patience)
+        self._task.cancel()
+        for task in done:
+            await task  # raises what ended it, if a defect did
+
+    async def _run(self) -> None:
+        try:
+            while not self._closing:
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(0.0, self._due() - self._clock.monotonic())):
+                        await self._wake.wait()
+                await self._turn()
+            await self._finish()
+        finally:
+            self._abandon()
+
+    def _due(self) -> float:
+        """Return when there is something to do, on the clock."""
+        if self._urgent or (self._drops and not self._problem):
+            return 0.0
+        moments = [self._trimmed + _TRIM]
+        if self._since is not None:
+            moments.append(self._since + self._interval)
+        if self._unsaved is not None:
+            moments.append(self._unsaved + _CURSOR)
+        return self._retry if self._problem else min(moments)
+
+    async def _turn(self) -> None:
+        """Do what is due. While the disk fails, a commit or a save is tried and nothing else."""
+        now = self._clock.monotonic()
+        waited = self._since is not None and now >= self._since + self._interval
+        if self._urgent or (waited and (not self._problem or now >= self._retry)):
+            await self._commit()
+        elif self._problem and now >= self._retry:
+            await self._save()
+        if not self._problem:
+            await self._keep_house(now)
+
+    async def _keep_house(self, now: float) -> None:
+        if self._drops:
+            await self._drop()
+        if self._unsaved is not None and now - self._unsaved >= _CURSOR:
+            await self._save()
+        if now - self._trimmed >= _TRIM:
+            await self._trim(now)
+        if self._log.full_of_pages:
+            await self._checkpoint()
+
+    async def _commit(self) -> None:
+        batches = {lane: pending.take(_ROWS) for lane, pending in self._pending.items()}
+        self._urgent, self._since = False, None
+        cursors, at = self._cursors(), self._now()
+        change = await self._write(lambda: self._log.commit(batches, cursors, at))
+        self._apply(change)
+        if change.error is not None:
+            self._refuse(batches, change.error)
+            self._fail(change.error)
+        else:
+            self._settle(batches, change)
+            self._recover()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Have what a commit left behind committed next, without another interval."""
+        if self._since is None and any(map(len, self._pending.values())):
+            self._since = self._clock.monotonic() - self._interval
+
+    def _settle(self, batches: Mapping[Lane, Batch], change: Change) -> None:
+        for lane, batch in batches.items():
+            self._pending[lane].committed()
+            for seq, row in enumerate(batch.rows, change.first[lane]):
+                if row.done is not None and not row.done.done():
+                    row.done.set_result(seq)
+
+    def _refuse(self, batches: Mapping[Lane, Batch], error: sqlite3.Error) -> None:
+        for lane, batch in batches.items():
+            self._pending[lane].failed()
+            for row in batch.rows:
+                row.refuse(advice(error))
+
+    async def _drop(self) -> None:
+        wish, done = self._drops[0]
+        cursors, at = self._cursors(), self._now()
+        try:
+            change = await self._write(lambda: self._log.drop(wish, cursors, at))
+        except sqlite3.Error as error:
+            self._fail(error)
+            return
+        self._drops.popleft()
+        self._apply(change)
+        if not done.done():
+            done.set_result(None)
+
+    async def _save(self) -> None:
+        """Write the cursors down; also the way to find out that a failing disk works again."""
+        cursors, self._unsaved = self._cursors(), None
+        try:
+            await self._write(lambda: self._log.save(cursors))
+        except sqlite3.Error as error:
+            self._unsaved = self._clock.monotonic()
+            self._fail(error)
+        else:
+            self._recover()
+
+    async def _trim(self, now: float) -> None:
+        cursors, before = self._cursors(), self._now().time - self._keep
+        self._trimmed = now
+        try:
+            gone = await self._write(lambda: self._log.trim(cursors, before))
+        except sqlite3.Error as error:
+            self._fail(error)
+            return
+        if gone >= CHUNK:
+            self._trimmed = now - _TRIM + _PAUSE
+
+    async def _checkpoint(self, *, fully: bool = False) -> None:
+        try:
+            await self._write(lambda: self._log.checkpoint(fully=fully))
+        except sqlite3.Error as error:
+            self.neglect("checkpoint", error)
+        else:
+            self.neglect("checkpoint", None)
+
+    async def _finish(self) -> None:
+        """Do the last writes, as far as the disk takes them."""
+        await self._commit()
+        while self._since is not None and not self._problem:
+            await self._commit()
+        while self._drops and not self._problem:
+            await self._drop()
+        if not self._problem:
+            await self._save()
+            await self._checkpoint(fully=True)
+        await self._writer.call(self._log.close)
+
+    def _abandon(self) -> None:
+        """Tell those who still wait that it is over."""
+        lost = sum(pending.abandon("the store is closed") for pending in self._pending.values())
+        if lost:
+            _log.error("store: %d records could not be written before the end: %s", lost, self._failure())
+        for _, done in self._drops:
+            if not done.done():
+                done.set_exception(StoreError("the store is closed"))
+
+    async def _write(self, function: Callable[[], T]) -> T:
+        self._started = self._clock.monotonic()
+        try:
+            result, self._bytes = await self._writer.call(lambda: (function(), size_of(self._path)))
+        finally:
+            self._started = None
+        return result
+
+    def _apply(self, change: Change) -> None:
+        for lane, high in change.highs.items():
+            self.tallies[lane].accept(high)
+        for drop in change.drops:
+            self.tallies[drop.lane].drop([drop])
+        if change.highs:
+            self._committed = self._clock.monotonic()
+            self.news.set()
+            self.news = asyncio.Event()
+
+    def _cursors(self) -> dict[Lane, int]:
+        return {lane: tally.cursor for lane, tally in self.tallies.items()}
+
+    def _fail(self, error: sqlite3.Error) -> None:
+        """Note that the disk does not take what is written; say it once, and try later."""
+        if not self._problem:
+            _log.error("store: %s; records wait in memory", advice(error))
+        self._problem = advice(error)
+        self._retry = self._clock.monotonic() + self._pause
+        self._pause = min(2 * self._pause, _RETRY[1])
+        self._look_at(error)
+
+    def _recover(self) -> None:
+        if self._problem:
+            _log.warning("store: records are written again")
+        self._problem, self._pause = "", _RETRY[0]
+
+    def _look_at(self, error: sqlite3.Error) -> None:
+        if damaged(error) and not self._damage:
+            self._damage = advice(error)
+            mark_damaged(self._path)
+
+    def _failure(self) -> str:
+        if self._problem or self._damage:
+            return self._problem or self._damage
+        if self._started is not None and (age := self._clock.monotonic() - self._started) > _STUCK:
+            return f"the disk has not answered for {age:.0f} s"
+        if self._task is None or self._task.done():
+            return "the store is closed"
+        return ""

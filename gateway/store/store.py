@@ -1,0 +1,168 @@
+"""The door to the store: what the rest of the gateway calls, in the event loop."""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from drivers.device import Clock
+from gateway import config
+from gateway.clock import Instant, LoopClock, Now
+from gateway.reading import Lane, Record
+from gateway.store.errors import StoreError, advice
+from gateway.store.file import Lock, open_database
+from gateway.store.keeper import Keeper
+from gateway.store.log import Log, Stored
+from gateway.store.pending import row_of
+from gateway.store.reader import Reader
+from gateway.store.salvage import salvage
+from gateway.store.tally import Counts, Drop
+from gateway.store.worker import Worker
+
+Release: TypeAlias = Callable[[], Awaitable[None]]
+
+_AGAIN = 5.0  # [s] before a failed reading of the log is tried again
+_CLOSING = 1.3  # [s] that closing may take when the disk does not answer
+_REASON = 500  # characters of a reason for dropping that are kept
+
+
+class Store:
+    """Numbers records, makes them durable, and keeps them until they are delivered or dropped."""
+
+    def __init__(self, epoch: str, keeper: Keeper, release: Release, path: Path, clock: Clock) -> None:
+        """Use `Store.open`. *release* lets go of the file."""
+        self.epoch = epoch
+        self._keeper = keeper
+        self._release = release
+        self._outlet = Reader(path, "store-outlet")  # for the delivery
+        self._views = Reader(path, "store-views")  # for people, whose queries may take longer
+        self._clock = clock
+
+    @classmethod
+    async def open(
+        cls,
+        settings: config.Store,
+        gateway: str,
+        clock: Clock | None = None,
+        now: Callable[[], Instant] | None = None,
+    ) -> "Store":
+        """Open the store of *gateway*, or begin one. Raises StoreError that says what to do."""
+        now, clock, path = now or Now(), clock or LoopClock(), settings.path
+        lock = Lock(path)
+        writer = Worker("store-writer")
+
+        def begin() -> tuple[str, Log]:
+            opened = open_database(path, gateway, settings.max_size)
+            log = Log(opened.connection, path)
+            if opened.quarantine is not None:
+                salvage(opened.quarantine, opened.reason, log, gateway, now())
+            return opened.epoch, log
+
+        try:
+            epoch, log = await writer.call(begin)
+            keeper = Keeper(log, writer, path, settings.commit, settings.keep, now, clock)
+            await keeper.start()
+        except BaseException as error:
+            await writer.stop(lock.release)
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(f"{path}: {advice(error)}") from error
+            raise
+        return cls(epoch, keeper, lambda: writer.stop(lock.release), path, clock)
+
+    def add(self, record: Record) -> None:
+        """Take *record* for the next commit: at once, but a reading within the commit interval.
+
+        Raises StoreError for a record that can never be written (no JSON, or more than 64 KiB).
+        """
+        self._keeper.put(row_of(record))
+
+    async def record(self, record: Record) -> int:
+        """Return *record*'s number once it is durable, with all that was added before it.
+
+        Raises StoreError when that failed; then it is not in the log and will not come into it. One
+        that is cancelled is withdrawn, unless it is already on its way to the disk.
+        """
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._keeper.put(row_of(record, done))
+        return await done
+
+    async def after(self, lane: Lane, seq: int, limit: int) -> list[Stored]:
+        """Return up to *limit* durable records behind *seq*, in order. A failing disk makes it wait."""
+        while True:
+            try:
+                rows = await self._outlet.after(lane, seq, self.durable(lane), limit)
+            except sqlite3.Error as error:
+                self._keeper.neglect("reading", error)
+                await self._clock.sleep(_AGAIN)
+            else:
+                self._keeper.neglect("reading", None)
+                return rows
+
+    def durable(self, lane: Lane) -> int:
+        """Return the last number that is durable; 0 before the first."""
+        return self._keeper.tallies[lane].high
+
+    def cursor(self, lane: Lane) -> int:
+        """Return the number up to which everything is delivered or dropped; 0 when nothing is."""
+        return self._keeper.tallies[lane].cursor
+
+    async def ping(self) -> None:
+        """Return when the writer has taken its next turn, whether or not its disk works."""
+        await self._keeper.ping()
+
+    async def changed(self) -> None:
+        """Return when something new has become durable. Look at `durable` before, to miss nothing."""
+        await self._keeper.news.wait()
+
+    async def delivered(self, lane: Lane, upto: int) -> None:
+        """Take note that everything up to *upto* arrived. It is on the disk within 2 s."""
+        self._keeper.delivered(lane, upto)
+
+    async def drop(self, lane: Lane, first: int, last: int, reason: str) -> None:
+        """Give up what is still held of *first* to *last*, and announce it as a gap. Returns when durable.
+
+        The part of *reason* before its first colon is what `counts` shows.
+        """
+        await self._keeper.drop(Drop(lane, first, last, reason[:_REASON]))
+
+    def counts(self) -> dict[Lane, Counts]:
+        """Return each lane's accepted = delivered + held + dropped."""
+        return {lane: tally.counts() for lane, tally in self._keeper.tallies.items()}
+
+    async def recent(
+        self,
+        lane: Lane,
+        limit: int,
+        device: str | None = None,
+        kind: str | None = None,
+        before: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the newest *limit* records with a number below *before*, newest first, each with its `seq`.
+
+        *device* selects readings, *kind* events. Looks at most 100,000 records back. Raises StoreError.
+        """
+        end = self.durable(lane) + 1 if before is None else before
+        label = device if lane is Lane.TELEMETRY else kind
+        try:
+            return await self._views.recent(lane, end, label, limit)
+        except sqlite3.Error as error:
+            raise StoreError(advice(error)) from error
+
+    async def find(self, identifier: str) -> dict[str, Any] | None:
+        """Return the decision with *identifier*, or None. Raises StoreError."""
+        try:
+            return await self._views.find(identifier, self.durable(Lane.EVENTS) + 1)
+        except sqlite3.Error as error:
+            raise StoreError(advice(error)) from error
+
+    def status(self) -> dict[str, object]:
+        """Return `writable`, `problem` (a sentence), `path`, `bytes`, `waiting` and `committed_age` [s]."""
+        return self._keeper.status()
+
+    async def close(self) -> None:
+        """Commit what waits and let go of the file, within 2 s even when the disk does not answer."""
+        try:
+            await self._keeper.close(_CLOSING)
+        finally:
+            await asyncio.gather(self._outlet.close(), self._views.close(), self._release())

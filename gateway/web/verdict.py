@@ -1,0 +1,78 @@
+"""What needs attention, in sentences, and what may still pass as the present."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gateway.web.words import many, name, span
+
+STALE = 3
+"""Sampling intervals after which a value is no longer the present one."""
+
+Status = Mapping[str, Any]
+
+
+def fresh(device: Status, now: float) -> bool:
+    """Return whether the device's latest reading may pass as the present, *now* in Unix time."""
+    latest = device["latest"]
+    if not latest or device["state"] != "running":
+        return False
+    return bool(now - latest["time"] <= STALE * device["interval"])
+
+
+def problems(status: Status) -> list[str]:
+    """Return a sentence for each thing that needs attention; none when all is well."""
+    found = [*map(_sentence, status["health"]["problems"]), *_records(status), *_devices(status["devices"])]
+    found += [
+        _sentence(f"{name(s['id'])} is held back: {_and(s['blocked'])}")
+        for s in status["switches"]
+        if _held(s)
+    ]
+    found += [
+        f"The rule {rule['id']} cannot decide: something that it needs is not known."
+        for rule in status["rules"]
+        if rule["blind"] and rule["phase"] != "expired"
+    ]
+    if status["clock"] != "synchronized":
+        found.append("The clock is not synchronised: times may be wrong.")
+    return list(dict.fromkeys(found))
+
+
+def _records(status: Status) -> Iterator[str]:
+    store, mqtt = status["store"], status["mqtt"]
+    if not store["writable"]:
+        yield _sentence(f"the store cannot be written, new records are only in memory: {store['problem']}")
+    if mqtt["state"] != "connected":
+        held = sum(lane["held"] for lane in store["lanes"].values())
+        why = f" ({mqtt['reason'].rstrip('.')})" if mqtt["reason"] else ""
+        yield f"The broker is not connected{why}. {_records_wait(held)}"
+    elif mqtt["refused"]:
+        yield f"The broker refused {many(mqtt['refused'], 'message')} since the start."
+
+
+def _devices(devices: list[Status]) -> Iterator[str]:
+    for device in devices:
+        if device["state"] == "lost":
+            yield _sentence(
+                f"{name(device['id'])} has been lost for {span(device['since'])}: {device['reason']}"
+            )
+        elif device["state"] == "running" and device["reason"]:
+            yield _sentence(f"{name(device['id'])} had trouble: {device['reason']}")
+
+
+def _held(switch: Status) -> bool:
+    return bool(switch["held_by"] and switch["blocked"])
+
+
+def _and(reasons: object) -> str:
+    return reasons if isinstance(reasons, str) else "; ".join(map(str, reasons))  # type: ignore[call-overload]
+
+
+def _sentence(text: str) -> str:
+    text = text.strip().rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _records_wait(held: int) -> str:
+    if held == 0:
+        return "No record waits for it."
+    return f"{many(held, 'record')} {'waits' if held == 1 else 'wait'} in the store until it is."
