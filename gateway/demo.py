@@ -207,11 +207,9 @@ class _Demo:
         self.daemon.stopping.set()
 
     async def _live(self, running: asyncio.Task[int]) -> None:
-        from rich.live import Live as Picture
-
         logging.getLogger().handlers.clear()  # the picture has the same news, in its own place
         end = asyncio.get_running_loop().time() + (self.seconds or float("inf"))
-        with Picture(self.screen, refresh_per_second=FRAMES, screen=True, transient=False):
+        with self.screen.shown(FRAMES):
             while not running.done() and asyncio.get_running_loop().time() < end:
                 self.screen.status = self.daemon.status()
                 await asyncio.wait({running}, timeout=1 / FRAMES)

@@ -3,11 +3,13 @@
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.layout import Layout
+from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -49,6 +51,10 @@ class Screen:
         """Add one line to what was decided and what happened."""
         clock = time.strftime("%H:%M:%S")
         self._said.append(Text.assemble((f"{clock} ", "dim"), (words, style)))
+
+    def shown(self, frames: float) -> AbstractContextManager[object]:
+        """Show the view on the whole terminal, *frames* times a second, for as long as the context lasts."""
+        return Live(self, refresh_per_second=frames, screen=True)
 
     def __rich__(self) -> RenderableType:
         layout = Layout()

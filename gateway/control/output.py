@@ -22,6 +22,7 @@ RECORD_OFF = 0.25  # [s] the same towards off, else it goes off all the same
 REVIEW = 0.1  # [s] between looks at the permissives while on: a reading goes stale without any event
 IDLE = 1.0  # [s] between turns when nothing is going on, so that a hung control shows
 SOON = 0.01  # [s] the shortest pause between turns
+EXACT = 1e-6  # [s] within which a time is reached: timers may be early by the clock's resolution
 OFF_RETRY = 0.5  # [s] between tries to switch off what did not answer
 ON_RETRY = (1.0, 60.0)  # [s] between tries to switch on what could not be: the first, and the longest
 UNSUPERVISED = "nothing supervises it"
@@ -206,8 +207,8 @@ class Output:
         while True:
             now = self._clock.monotonic()
             seen = self._guard.must_turn_off(now)
-            if now >= at or seen.reasons:
-                return seen if now < at else Verdict()
+            if at - now < EXACT or seen.reasons:
+                return seen if at - now >= EXACT else Verdict()
             self._wake.clear()
             await self._pause(min(REVIEW, at - now))
 

@@ -66,8 +66,7 @@ class Course:
         if not start:
             self._to(Phase.INACTIVE, now)
             return None
-        if self.phase is not Phase.PENDING:
-            self._to(Phase.PENDING, now)
+        self._to(Phase.PENDING, now)
         if now - self.since < self.wait:
             return None
         self._to(Phase.FIRING, now)

@@ -157,7 +157,7 @@ class Log:
             self._forget(lost, highs, at)
             if lost:
                 self._save_highs(highs)
-        self._unchecked += sum(len(row.body) for batch in batches.values() for row in batch.rows) // _PAGE
+        self._unchecked += 2 * sum(map(_size, batches.values())) // _PAGE
         change.first, change.highs = first, dict(self._highs)
         change.drops += lost
         return change
@@ -185,6 +185,8 @@ class Log:
     def _made_room(self, batches: Mapping[Lane, Batch], cursors: Cursors, at: Instant, done: Change) -> bool:
         """Free pages: delivered rows first, then the oldest readings that are held. False: nothing helps."""
         try:
+            if self.full_of_pages:
+                self.checkpoint()
             if self.trim(cursors, float("inf")):
                 return True
             if not self._at_cap(batches):
@@ -202,8 +204,8 @@ class Log:
             self._connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("max_page_count", "page_count", "freelist_count")
         )
-        size = sum(row.size for batch in batches.values() for row in batch.rows)
-        return bool(pages - free + 2 * size // _PAGE + 16 >= cap)
+        needed = 2 * sum(map(_size, batches.values())) // _PAGE + 16
+        return bool(pages - free + needed >= cap)
 
     def _oldest(self, cursor: int) -> int:
         """Return the last of the oldest sixteenth of the readings held, at most CHUNK; 0 if none is held."""
@@ -248,6 +250,10 @@ class Log:
         tally = Tally(self._highs[lane], cursor)
         tally.drop(Drop(*row) for row in self._connection.execute(rows, (lane,)))
         return tally
+
+
+def _size(batch: Batch) -> int:
+    return sum(row.size for row in batch.rows)
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

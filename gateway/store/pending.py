@@ -38,7 +38,7 @@ class Row:
     @property
     def size(self) -> int:
         """About how much memory it takes [bytes]."""
-        return len(self.body) + _OVERHEAD
+        return len(self.body) + len(self.label) + _OVERHEAD
 
 
 class Batch(NamedTuple):

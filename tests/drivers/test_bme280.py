@@ -157,9 +157,16 @@ def test_cousins_are_refused(rig: Rig, chip_id: int, hint: str):
 
 def test_blank_memory_is_refused(rig: Rig):
     """A part that never gets its calibration does not start."""
-    rig.chip.blank = True
+    rig.chip.copying = float("inf")
     with pytest.raises(DeviceError, match="calibration"):
         rig.read()
+
+
+@pytest.mark.parametrize("copying", [0.003, 0.008])
+def test_slow_copy_is_waited_for(rig: Rig, copying: float):
+    """The calibration is read once im_update says that it is there, not before."""
+    rig.chip.copying = copying
+    assert rig.read(temperature=17.0)[T] == pytest.approx(17.0, abs=0.0051)
 
 
 @pytest.mark.parametrize("byte", [b"\x00", b"\xff"])

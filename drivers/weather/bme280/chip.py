@@ -25,7 +25,8 @@ class Emulated:
     """A BME280 with the trimming words *low* (0x88 to 0xA1) and *high* (0xE1 to 0xE7).
 
     Faults: *chip_id* is what register 0xD0 holds; *skipped* are quantities that give the code for "no
-    result"; *hung* is a measurement that never ends; *blank* is a memory whose copy never arrives.
+    result"; *hung* is a measurement that never ends; *copying* is how long the trimming words take to arrive
+    after a reset [s], infinity where the memory is blank.
     """
 
     spans: Mapping[Quantity, Span] = {
@@ -41,7 +42,7 @@ class Emulated:
         self.chip_id = 0x60
         self.skipped: set[Quantity] = set()
         self.hung = False
-        self.blank = False
+        self.copying = 0.0018
         self.power_cycle()
 
     def set(self, quantity: Quantity, value: float) -> None:
@@ -51,7 +52,7 @@ class Emulated:
     def power_cycle(self) -> None:
         """Lose the settings and the results; the trimming words are burnt in."""
         self._awake = self._clock.monotonic() + 0.001
-        self._copied = self._clock.monotonic() + 0.0018
+        self._reset = self._clock.monotonic()
         self._ends: float | None = None
         self._pointer = 0
         self._pending_hum = self._ctrl_hum = self._ctrl_meas = self._config = 0
@@ -76,7 +77,7 @@ class Emulated:
 
     def _memory(self) -> dict[int, int]:
         """Return every register that can be read, and what it holds now."""
-        copied = self._clock.monotonic() >= self._copied and not self.blank
+        copied = self._clock.monotonic() >= self._reset + self.copying
         status = (self._ends is not None) << 3 | (not copied)
         control = bytes([self._pending_hum, status, self._ctrl_meas, self._config, 0])
         low, high = (self._low, self._high) if copied else (bytes(26), bytes(7))
@@ -114,7 +115,8 @@ class Emulated:
         if self._ends is None or self.hung or self._clock.monotonic() < self._ends:
             return
         self._ends = None
-        self._ctrl_meas &= ~0x03
+        if self._ctrl_meas & 0x03 != 0x03:  # a forced measurement is the only one; in normal mode more follow
+            self._ctrl_meas &= ~0x03
         self._data = self._results()
 
     def _results(self) -> bytes:
