@@ -171,8 +171,10 @@ class Sensor(Protocol):
     bus is a Pins and the address is the line.
     """
 
-    quantities: frozenset[Quantity]
-    """Everything this device can give; `measure` returns exactly these keys."""
+    @property
+    def quantities(self) -> frozenset[Quantity]:
+        """Everything this device can give; `measure` returns exactly these keys."""
+        ...
 
     async def start(self) -> None:
         """Identify the part and configure it. Safe to repeat after a fault.

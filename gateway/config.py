@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from pydantic_core import ErrorDetails
 
 from gateway import toml
+from gateway.places import Path as KeyPath
 from gateway.problem import ConfigError, Problem
 
 __all__ = ["Config", "ConfigError", "Draft", "Problem", "load", "options"]
@@ -225,7 +226,7 @@ def _placed(detail: ErrorDetails, kept: Mapping[str, list[int]]) -> ErrorDetails
     return {**detail, "loc": (head, *rest)}
 
 
-def _prune(data: dict[str, Any], kept: dict[str, list[int]], broken: list[tuple[toml.Key, ...]]) -> None:
+def _prune(data: dict[str, Any], kept: dict[str, list[int]], broken: list[KeyPath]) -> None:
     """Take the broken entries out of *data*, so that the rest can still be checked."""
     for name in {str(loc[0]) for loc in broken}:
         places = {loc[1] for loc in broken if loc[0] == name and len(loc) > 1 and isinstance(loc[1], int)}
@@ -239,9 +240,7 @@ def _prune(data: dict[str, Any], kept: dict[str, list[int]], broken: list[tuple[
             kept.pop(name, None)
 
 
-def options(
-    wanted: type[Any], given: Mapping[str, Any], document: toml.Document, path: tuple[toml.Key, ...]
-) -> Any:
+def options(wanted: type[Any], given: Mapping[str, Any], document: toml.Document, path: KeyPath) -> Any:
     """Build a driver's Options dataclass from TOML. Raises ConfigError at the lines under *path*."""
     known = [field.name for field in fields(wanted)]
     if unknown := [name for name in given if name not in known]:
@@ -254,15 +253,13 @@ def options(
         raise ConfigError([_problem(each, document, wanted, path) for each in details]) from error
 
 
-def _problem(
-    detail: ErrorDetails, document: toml.Document, model: type[Any], path: tuple[toml.Key, ...] = ()
-) -> Problem:
+def _problem(detail: ErrorDetails, document: toml.Document, model: type[Any], path: KeyPath = ()) -> Problem:
     """Turn one of pydantic's errors into a sentence with a line."""
     keys = (*path, *detail["loc"])
     return document.problem(keys, _sentence(detail, keys, _fields(model, detail["loc"][:-1])))
 
 
-def _sentence(detail: ErrorDetails, keys: tuple[toml.Key, ...], siblings: list[str]) -> str:
+def _sentence(detail: ErrorDetails, keys: KeyPath, siblings: list[str]) -> str:
     name = str(keys[-1])
     match detail["type"]:
         case "extra_forbidden":
@@ -277,19 +274,19 @@ def _sentence(detail: ErrorDetails, keys: tuple[toml.Key, ...], siblings: list[s
     return f"{_dotted(keys)}: {said}"
 
 
-def _unknown(name: str, keys: tuple[toml.Key, ...], siblings: list[str]) -> str:
+def _unknown(name: str, keys: KeyPath, siblings: list[str]) -> str:
     hint = toml.did_you_mean(name, siblings) or f"; it may have: {', '.join(siblings) or 'none'}"
     return f'{_dotted(keys[:-1]) or "the file"} has no key "{name}"{hint}'
 
 
-def _dotted(keys: tuple[toml.Key, ...]) -> str:
+def _dotted(keys: KeyPath) -> str:
     text = ""
     for key in keys:
         text += f"[{key + 1}]" if isinstance(key, int) else f".{key}"
     return text.removeprefix(".")
 
 
-def _fields(model: Any, path: tuple[toml.Key, ...]) -> list[str]:
+def _fields(model: Any, path: KeyPath) -> list[str]:
     """Return the names that the table at *path* of *model* may have."""
     for key in path:
         if isinstance(key, int):

@@ -1,9 +1,8 @@
 """Decisions in plain words."""
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from gateway.reading import Outcome
 
@@ -21,6 +20,7 @@ _SAID = {
     Outcome.REFUSED: "Did not announce {}",
     Outcome.FAILED: "Tried to announce {}, and failed",
 }
+_LARGE = 1e300  # JSON has whole numbers that no float holds
 _TRUTH = {True: "true", False: "false", None: "not known"}
 
 
@@ -74,7 +74,7 @@ def _input(each: Mapping[str, Any]) -> str:
     value, age = each.get("value"), each.get("age")
     if value is None:
         return f"no {each.get('name')} ({each.get('reason') or 'not known'})"
-    old = f" ({age:.1f} s old)" if isinstance(age, int | float) and math.isfinite(age) else ""
+    old = f" ({age:.1f} s old)" if _is_number(age) else ""
     return f"{each.get('name')} = {_shown(value)}{old}"
 
 
@@ -91,7 +91,11 @@ def _truth(truth: object) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return _TRUTH[value]
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    return f"{value:g}" if _is_number(value) else str(value)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and abs(value) < _LARGE
 
 
 def _list(body: Mapping[str, Any], key: str) -> list[Any]:

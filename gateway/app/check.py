@@ -13,8 +13,9 @@ from gateway import config as settings
 from gateway import derive, rules
 from gateway.clock import LoopClock
 from gateway.config import Config, ConfigError, Problem
+from gateway.places import Path as KeyPath
 from gateway.rules import Expression, RuleFile, Type
-from gateway.toml import Key, did_you_mean
+from gateway.toml import did_you_mean
 
 EMULATED = "emulated:street"
 """The path of a bus or header whose targets are the emulated street's."""
@@ -102,12 +103,12 @@ class _Checker:
     def _listed(self, name: str, entries: tuple[Any, ...]) -> Iterator[tuple[int, Any]]:
         return zip(self.draft.kept.get(name, ()), entries, strict=False)
 
-    def _say(self, path: tuple[Key, ...], message: str) -> None:
+    def _say(self, path: KeyPath, message: str) -> None:
         self.problems.append(self.draft.document.problem(path, message))
 
     def _place(self, index: int, device: settings.Device) -> Iterator[Placed]:
         """Yield the device with its driver, or say why it cannot be."""
-        path: tuple[Key, ...] = ("device", index)
+        path: KeyPath = ("device", index)
         names = drivers.names()
         if device.driver not in names:
             hint = did_you_mean(device.driver, names) or f"; there are: {', '.join(names)}"
@@ -125,7 +126,7 @@ class _Checker:
             yield Placed(device, part, options, address, frozenset(built.quantities))
         return None
 
-    def _pin(self, path: tuple[Key, ...], device: settings.Device) -> int | None:
+    def _pin(self, path: KeyPath, device: settings.Device) -> int | None:
         for key in ("bus", "address"):
             if getattr(device, key) is not None:
                 self._say((*path, key), f"{device.driver} is on a line of the header: give line, not {key}")
@@ -133,7 +134,7 @@ class _Checker:
             self._say(path, f'{device.id} needs the key "line": the GPIO number that it is wired to')
         return device.line
 
-    def _target(self, path: tuple[Key, ...], device: settings.Device, part: drivers.Part) -> int | None:
+    def _target(self, path: KeyPath, device: settings.Device, part: drivers.Part) -> int | None:
         if device.line is not None:
             self._say((*path, "line"), f"{device.driver} is on an I2C bus: give bus and address, not line")
         buses = [bus.id for bus in self.draft.config.bus]
@@ -151,7 +152,7 @@ class _Checker:
             return None
         return address
 
-    def _guarded(self, path: tuple[Key, ...], device: settings.Device, part: drivers.Part) -> None:
+    def _guarded(self, path: KeyPath, device: settings.Device, part: drivers.Part) -> None:
         acts = issubclass(part.driver, Actuator)
         if acts and device.guard is None:
             self._say(path, f"{device.id} acts, so it needs a [device.guard] with at least max_on")
@@ -193,7 +194,7 @@ class _Checker:
     def _streams(self, devices: Mapping[str, Placed]) -> None:
         known = {f"{name}.{quantity}" for name, device in devices.items() for quantity in device.quantities}
         for index, stream in self._listed("derive", self.draft.config.derive):
-            path: tuple[Key, ...] = ("derive", index)
+            path: KeyPath = ("derive", index)
             takes = derive.INPUTS[stream.kind]
             if stream.source not in known:
                 hint = did_you_mean(stream.source, known)
@@ -240,13 +241,13 @@ class _Checker:
         for index, device in self._listed("device", self.draft.config.device):
             if device.guard is None:
                 continue
-            path: tuple[Key, ...] = ("device", index, "guard", "permissives")
+            path: KeyPath = ("device", index, "guard", "permissives")
             found[device.id] = tuple(
                 e for text in device.guard.permissives for e in self._compiled(text, types, path)
             )
         return found
 
-    def _compiled(self, text: str, types: Mapping[str, Type], path: tuple[Key, ...]) -> Iterator[Expression]:
+    def _compiled(self, text: str, types: Mapping[str, Type], path: KeyPath) -> Iterator[Expression]:
         try:
             yield rules.condition(text, types)
         except rules.RuleError as error:

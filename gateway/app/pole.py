@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from drivers.device import UNITS, Actuator, Clock
+from drivers.device import UNITS, Actuator, Clock, Quantity, Sensor, Values
 from gateway.app.check import Placed, Plan
 from gateway.app.hardware import Hardware
 from gateway.clock import Now
@@ -28,6 +28,30 @@ STALE = 3.0
 CONTROL = "control"
 SLACK = 15.0
 """Seconds by which a loop may be late before it counts as hung."""
+
+
+@dataclass(frozen=True)
+class _Onlooker:
+    """A switch as the sampler may see it: it reads the level back, and never moves it.
+
+    Starting or stopping a switch drives it, and that is for the control alone.
+    """
+
+    switch: Sensor
+
+    @property
+    def quantities(self) -> frozenset[Quantity]:
+        return self.switch.quantities
+
+    async def start(self) -> None:
+        """Leave it as it is."""
+
+    async def measure(self) -> Values:
+        """Read its level back."""
+        return await self.switch.measure()
+
+    async def stop(self) -> None:
+        """Leave it as it is."""
 
 
 @dataclass
@@ -137,8 +161,10 @@ class Pole:
         note = {"driver": placed.part.name, "domain": placed.part.domain, "bus": placed.config.bus, **where}
         loop = _loop(name)
         self.health.expect(loop, interval + 2 * deadline + LONGEST_PAUSE + SLACK)
+        driver: Sensor = self._drivers[name]
+        sensor = _Onlooker(driver) if isinstance(driver, Actuator) else driver
         sampler = Sampler(
-            Device(name, self._drivers[name], interval, deadline, note),
+            Device(name, sensor, interval, deadline, note),
             self.clock,
             self.now,
             self._reading,

@@ -9,8 +9,8 @@ from gateway.rules.check import Type
 from gateway.rules.commands import Scope
 from gateway.rules.evaluate import Expression, Value
 from gateway.rules.inputs import nanoseconds
-from gateway.rules.syntax import did_you_mean
 from gateway.rules.table import LONGEST, Table
+from gateway.toml import did_you_mean
 
 _WORDS = {True: "true", False: "false", None: "unknown"}
 

@@ -16,8 +16,8 @@ from gateway.rules.syntax import (
     Span,
     Truth,
     Unary,
-    did_you_mean,
 )
+from gateway.toml import did_you_mean
 
 AGE = "age"
 """`device.age`: the time since the device last gave a value."""

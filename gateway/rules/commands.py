@@ -10,8 +10,8 @@ from typing import Any
 from gateway.reading import Announce, Command, SwitchOn
 from gateway.rules.canonical import EXACT
 from gateway.rules.check import Type
-from gateway.rules.syntax import did_you_mean
 from gateway.rules.table import Table
+from gateway.toml import did_you_mean
 
 PREFIX = "lamppost."
 COLLECTION = PREFIX + "collection.requested"

@@ -1,13 +1,12 @@
 """Rule files: TOML to checked rules, or every problem at once with its place."""
 
 import re
-import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
+from gateway import toml
 from gateway.problem import ConfigError, Problem
 from gateway.reading import Mode
 from gateway.rules import cases
@@ -15,18 +14,14 @@ from gateway.rules.canonical import digest
 from gateway.rules.check import Type
 from gateway.rules.commands import Scope, commands
 from gateway.rules.evaluate import Expression, condition
-from gateway.rules.places import places
 from gateway.rules.rule import Rule
 from gateway.rules.syntax import RuleError
 from gateway.rules.table import Report, Table
 
 SIZE = 128 * 1024
-"""Bytes that a rule file may have; with LINE it bounds the time that a hostile file can take."""
-LINE = 1000
-"""Characters that a line of a rule file may have."""
+"""Bytes that a rule file may have."""
 
 _ID = re.compile(r"[a-z][a-z0-9_-]*")
-_WHERE = re.compile(r" ?\(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +40,7 @@ def load(
     keep_expired: bool = False,
 ) -> RuleFile:
     """Read and check a rule file; see `parse`. Raises ConfigError, also when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(SIZE + 1)
-    except OSError as error:
-        message = f"cannot read this rule file: {error.strerror}; check the path and its permissions"
-        raise ConfigError([Problem(str(path), 0, message)]) from None
-    if len(data) > SIZE:
-        raise ConfigError([Problem(str(path), 0, f"a rule file has at most {SIZE} bytes; split it")])
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ConfigError([Problem(str(path), line, "this is not UTF-8 text; save it as UTF-8")]) from None
-    return parse(text, str(path), types, switches, today, keep_expired)
+    return _checked(toml.read(path, SIZE), types, switches, today, keep_expired)
 
 
 def load_all(
@@ -81,7 +63,7 @@ def load_all(
         for rule in files[-1].rules:
             first = owner.setdefault(rule.id, path)
             if first is not path:
-                problems.append(Problem(str(path), 0, f'rule "{rule.id}" is already in {first}; rename one'))
+                problems.append(Problem(str(path), 1, f'rule "{rule.id}" is already in {first}; rename one'))
     if problems:
         raise ConfigError(problems)
     return tuple(files)
@@ -100,34 +82,26 @@ def parse(
     A rule whose last day lies before *today* (the present day, UTC) is a problem, unless *keep_expired*:
     then it loads, and the engine shows it as expired. Raises ConfigError with every problem.
     """
-    text = text.replace("\r\n", "\n")
-    document = _document(text, file)
-    report = Report(file, text, places(text))
-    top = Table(report, (), document)
+    return _checked(toml.parse(text, file), types, switches, today, keep_expired)
+
+
+def _checked(
+    document: toml.Document,
+    types: Mapping[str, Type],
+    switches: Collection[str],
+    today: date | None,
+    keep_expired: bool,
+) -> RuleFile:
+    report = Report(document)
+    top = Table(report, (), document.data)
     last = date.min if keep_expired else today or datetime.now(UTC).date()
     rules = [_rule(table, Scope(types, switches), last) for table in top.tables("rule", "as [[rule]]")]
     top.finish()
     _refuse_twins(report, rules)
     if report.problems:
-        raise ConfigError(sorted(report.problems, key=lambda problem: (problem.line, problem.column)))
-    mark = digest(document)
+        raise ConfigError(report.sorted())
+    mark = digest(document.data)
     return RuleFile(tuple(replace(rule, digest=mark) for rule in rules if rule is not None), mark)
-
-
-def _document(text: str, file: str) -> dict[str, Any]:
-    """Let tomllib read the text, with its place where it cannot."""
-    long = next((i for i, line in enumerate(text.split("\n"), 1) if len(line) > LINE), None)
-    if long is not None:
-        raise ConfigError([Problem(file, long, f"a line has at most {LINE} characters", LINE + 1)])
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        where = _WHERE.search(str(error))
-        line, column = (int(n) for n in where.groups(text.count("\n") + 1)) if where else (1, 0)
-        message = f"this is not TOML: {_WHERE.sub('', str(error))}"
-        raise ConfigError([Problem(file, line, message, column if where and where[1] else 0)]) from None
-    except (RecursionError, ValueError) as error:  # nesting, or a number of thousands of digits
-        raise ConfigError([Problem(file, 1, f"this TOML cannot be read: {error}")]) from None
 
 
 def _rule(table: Table, scope: Scope, last: date) -> Rule | None:

@@ -4,9 +4,7 @@ The language is a subset of the Common Expression Language (CEL): whatever is ac
 has the value that CEL gives it. docs/rules.md holds the grammar.
 """
 
-import difflib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -148,12 +146,6 @@ def nanoseconds(text: str) -> int:
     if total > _LONGEST:
         raise ValueError("a duration is at most 366 days (8784h)")
     return -total if text.startswith("-") else total
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean "..."?` for the known word nearest to *word*, or nothing."""
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f'; did you mean "{near[0]}"?' if near else ""
 
 
 class _Parser:

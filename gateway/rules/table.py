@@ -5,35 +5,39 @@ from datetime import date, datetime
 from typing import Any
 
 from gateway.config import duration
-from gateway.problem import Problem
+from gateway.places import Path
+from gateway.problem import ConfigError, Problem
 from gateway.rules.canonical import EXACT
-from gateway.rules.places import Path, Place, line_and_column
-from gateway.rules.syntax import did_you_mean
+from gateway.toml import Document, did_you_mean
 
 LONGEST = 366 * 86400
 """Seconds that a duration may have, as in the configuration."""
 
 
+MOST = 100
+"""Problems of one file that are told; looking for more would only cost time."""
+
+
 class Report:
     """The problems of one file."""
 
-    def __init__(self, file: str, text: str, found: Mapping[Path, Place]) -> None:
-        self.file, self.text, self.found = file, text, found
+    def __init__(self, document: Document) -> None:
+        self.document = document
         self.problems: list[Problem] = []
 
     def add(self, path: Path, message: str, character: int | None = None, *, key: bool = False) -> None:
-        """Say *message* of the value at *path*, of its *character*, or of its key."""
-        place = self._nearest(path)
-        offset = place.key if key else place.value
-        if character is not None and place.characters:
-            offset = (*place.characters, place.characters[-1] + 1)[min(character, len(place.characters))]
-        line, column = line_and_column(self.text, offset)
-        self.problems.append(Problem(self.file, line, message, column))
+        """Say *message* of the value at *path*, of its *character*, or of its key.
 
-    def _nearest(self, path: Path) -> Place:
-        while path and path not in self.found:
-            path = path[:-1]
-        return self.found.get(path, Place(0, 0))
+        Raises ConfigError at once where there are already MOST problems.
+        """
+        if len(self.problems) >= MOST:
+            message = f"there are more than {MOST} problems; these come first"
+            raise ConfigError([*self.sorted(), Problem(self.document.file, 1, message)])
+        self.problems.append(self.document.problem(path, message, character, key=key))
+
+    def sorted(self) -> list[Problem]:
+        """Return the problems in the order of the file."""
+        return sorted(self.problems, key=lambda problem: (problem.line, problem.column))
 
 
 class Table:

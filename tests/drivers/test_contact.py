@@ -153,6 +153,22 @@ def test_the_last_level_is_never_missed(virtual, bounce):
     assert virtual(main()) == 1.0
 
 
+@pytest.mark.parametrize("width", [0.005, 0.0299, 0.0301, 0.04, 0.0599, 0.07])
+def test_after_a_pulse_of_any_width_the_lid_is_open_again(virtual, width):
+    async def main():
+        clock = LoopClock()
+        _, chip, driver = lid(clock)
+
+        async def moves():
+            chip.set(Quantity.CLOSED, 1.0)
+            await asyncio.sleep(width)
+            chip.set(Quantity.CLOSED, 0.0)
+
+        return (await watched(driver, moves))[-1][1]
+
+    assert virtual(main()) == 0.0
+
+
 def test_nobody_listens_after_the_watch_has_ended(virtual):
     async def main():
         pins, chip, driver = lid(LoopClock())
@@ -161,7 +177,21 @@ def test_nobody_listens_after_the_watch_has_ended(virtual):
             chip.set(Quantity.CLOSED, 1.0)
 
         await watched(driver, move)
-        return pins._listeners[LINE]
+        return list(pins._listeners[LINE])
+
+    assert virtual(main()) == []
+
+
+def test_a_watch_that_is_closed_leaves_at_once(virtual):
+    async def main():
+        pins, chip, driver = lid(LoopClock())
+        changes = driver.changes()
+        waiting = asyncio.create_task(anext(changes))
+        await asyncio.sleep(1)
+        chip.set(Quantity.CLOSED, 1.0)
+        await waiting
+        await changes.aclose()
+        return list(pins._listeners[LINE])
 
     assert virtual(main()) == []
 

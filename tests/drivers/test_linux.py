@@ -325,6 +325,35 @@ def test_callers_that_give_up_early_do_not_pile_up(kernel, path):
     assert [write[0] for _, write, _ in kernel.log] == [0, 0x63]
 
 
+class Slow(Echo):
+    """A target that keeps a transfer until its event comes."""
+
+    def __init__(self):
+        self.events = {1: threading.Event(), 2: threading.Event()}
+
+    def transfer(self, write, read):
+        self.events[write[0]].wait(20)
+        return super().transfer(write, read)
+
+
+def test_of_many_that_wait_only_one_is_on_the_wires(kernel, path):
+    """Twenty wait for a slow transfer, then the next one hangs: the others are told, and never carried."""
+    kernel.chips[0x29] = slow = Slow()
+
+    async def main(bus):
+        first = asyncio.create_task(bus.transfer(0x29, b"\x01", 1))
+        others = [asyncio.create_task(bus.transfer(0x29, b"\x02", 1)) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        slow.events[1].set()
+        outcomes = await asyncio.gather(*others, return_exceptions=True)
+        slow.events[2].set()
+        await asyncio.sleep(0.1)
+        return await first, {type(each) for each in outcomes}
+
+    assert on_bus(path, main, timeout=0.2) == (b"\x01", {BusTimeout})
+    assert [write for _, write, _ in kernel.log] == [b"\x01", b"\x02"]
+
+
 def test_a_caller_waits_for_the_transfer_of_one_that_gave_up(kernel, path):
     """It is not mistaken for a hang, and its answer not for the next one's."""
     kernel.chips[0x29] = Echo()
@@ -378,7 +407,7 @@ def test_closing_does_not_wait_for_a_hang(kernel, path):
 def test_a_closed_bus_says_so(kernel, path):
     async def main(bus):
         await bus.close()
-        with pytest.raises(BusError, match="closed"):
+        with pytest.raises(BusError, match="has been closed"):
             await bus.transfer(0x29, b"\x01", 1)
 
     on_bus(path, main)
@@ -392,6 +421,7 @@ def test_an_answer_after_the_loop_has_gone_is_dropped(kernel, path):
         kernel.held.clear()
         with pytest.raises(BusTimeout):
             await bus.transfer(0x29, b"\x01", 1)
+        assert bus._worker.daemon  # or a transfer that never returns would keep the process from ending
         return bus._worker
 
     worker = on_bus(path, main, timeout=0.1)

@@ -189,6 +189,7 @@ def test_what_both_accept_of_mangled_expressions_is_the_same(env: cel.Env, dice:
         "1 + 1 == 2",
         "007 == 7",
         "-(3) < 2",
+        "-9007199254740992 + 1 < 0",
         "0.0 / 0.0 == 0.0 / 0.0",
         "0.0 / 0.0 != 0.0 / 0.0",
         "true || 0.0 / 0.0 > 1.0 && false",

@@ -323,6 +323,14 @@ def test_reload_keeps_what_says_the_same(street: Street) -> None:
     assert (transition.rule, transition.firing, transition.digest) == ("press", True, "d2")
 
 
+def test_reload_does_not_disturb_what_fires(street: Street) -> None:
+    engine = engine_of(street, rule("bin.fill >= 80.0"))
+    engine.note(street.fill(85.0))
+    assert fired(engine) == [("press", True)]
+    engine.reload([rule("bin.fill >= 80.0")])
+    assert (fired(engine), phase(engine)) == ([], "firing")
+
+
 def test_reload_ends_what_is_gone_or_altered_under_its_old_name(street: Street) -> None:
     engine = engine_of(street, rule("bin.fill >= 80.0"), rule("bin.fill >= 70.0", name="other"))
     engine.note(street.fill(85.0))
@@ -409,7 +417,7 @@ NOTES = st.one_of(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=300)
 @given(
     st.sampled_from(CONDITIONS),
     st.one_of(st.none(), st.sampled_from(CONDITIONS)),

@@ -74,6 +74,7 @@ def test_vocabulary_names_every_quantity_and_age() -> None:
         ("7 / 2 > 3", 3, "write 7.0 / 2.0"),
         ("bin.fill > 9007199254740993", 12, "too large to be exact"),
         ("9007199254740992 + 1 > 0", 18, "too large to be exact"),
+        ("-9007199254740992 - 1 < 0", 19, "too large to be exact"),
         ("bin.fill > 1e999", 12, "this number is too large"),
         ('bin.fill == "full"', 13, "a text stands only in duration"),
         ('bin.age > duration("10")', 21, "a duration is numbers with units"),

@@ -12,7 +12,8 @@ from drivers.device import Quantity
 from gateway.problem import ConfigError, Problem
 from gateway.reading import Announce, Mode, SwitchOn
 from gateway.rules import RuleFile, load, load_all, parse, vocabulary
-from gateway.rules.file import LINE, SIZE
+from gateway.rules.file import SIZE
+from gateway.toml import LINE
 
 ROOT = Path(__file__).parent.parent.parent
 TYPES = vocabulary(
@@ -114,6 +115,7 @@ def test_commands_become_what_control_is_asked() -> None:
         ("2030-12-31", "2030-05-31", "2030-05-31", "this rule has expired"),
         ("bin.fill >=", "bin.fil >=", "bin.fil >= 80 ", 'has no quantity "fil"; did you mean "bin.fill"?'),
         ('&& lid.closed"', '&& lid.close"', 'lid.close"', 'did you mean "lid.closed"?'),
+        ('80 && lid.closed"', '"', '"', "the expression ends where a value should follow"),
         ("80 &&", "80 and", "and lid.closed", "write && for and"),
         ("80 &&", '\\u0038\\t0 \\"x\\" &&', '0 \\"x\\" && lid', 'unexpected "0"'),
         (
@@ -223,8 +225,8 @@ def test_commands_become_what_control_is_asked() -> None:
         ("[[rule.test]]", "[[rule.tests]]", "[[rule.tests]]", 'did you mean "test"?'),
         ("[[rule.test]]", "[rule.test]", "[rule.test]", '"test" is written as [[rule.test]]'),
         ("[[rule]]", 'title = "x"\n[[rule]]', 'title = "x"', "unknown key 'title'"),
-        ("says = ", "says : ", ': "Presses the', "this is not TOML"),
-        ('"press"', '"press', "", "this is not TOML"),
+        ("says = ", "says : ", ': "Presses the', "is not TOML"),
+        ('"press"', '"press', "", "is not TOML"),
     ],
 )
 def test_a_problem_is_reported_where_it_stands(old: str, new: str, spot: str, message: str) -> None:
@@ -244,6 +246,13 @@ def test_every_problem_of_a_file_comes_at_once_in_order() -> None:
         (22, 'another rule is called "press"; rename one'),
     ]
     assert str(found[1]).startswith('a.toml:6:24: unexpected "&"')
+
+
+def test_no_more_than_a_hundred_problems_are_told() -> None:
+    """A hostile file must not keep the loader busy with looking for likely names."""
+    found = problems("[[rule]]\n" * 1000)
+    assert len(found) == 101
+    assert found[-1] == Problem("a.toml", 1, "there are more than 100 problems; these come first")
 
 
 def test_a_rule_needs_a_test() -> None:
@@ -283,8 +292,8 @@ def test_files_are_read_and_refused_in_words(tmp_path: Path) -> None:
     good.write_text(RULE)
     assert load(good, TYPES, SWITCHES, TODAY) == parse(RULE, "x", TYPES, SWITCHES, TODAY)
     for name, content, message in [
-        ("latin", b'says = "M\xfcll"', r"latin:1: this is not UTF-8"),
-        ("large", b"#" * (SIZE + 1), "at most 131072 bytes"),
+        ("latin", b'says = "M\xfcll"', r"latin:1: is not UTF-8"),
+        ("large", b"#" * (SIZE + 1), "is longer than 131,072 bytes"),
         ("long", b"\n#" + b"x" * LINE, rf"long:2:{LINE + 1}: a line has at most"),
         ("deep", b"a = " + b"[\n" * 5000 + b"]" * 500, "deep:"),
         ("digits", b"a = " + b"1" * 900 + b"\n", "digits:1:1: unknown key"),
@@ -366,7 +375,7 @@ def attempt(text: str) -> None:
     except ConfigError as error:
         found = error.problems
     lines = text.replace("\r\n", "\n").split("\n")
-    for problem in found:
+    for problem in found[:100]:
         assert 1 <= problem.line <= len(lines)
         assert 0 <= problem.column <= len(lines[problem.line - 1]) + 1
         assert problem.message.isprintable()

@@ -50,6 +50,7 @@ class Emulated:
         """Distance in m."""
         if quantity is not Quantity.DISTANCE:
             raise ValueError(f"this part does not know {quantity}")
+        self._range()  # what was completed before stays as it was
         self._distance = value
 
     def power_cycle(self) -> None:
@@ -59,7 +60,7 @@ class Emulated:
         self._boots_at = self._clock.monotonic() + _BOOT
         self._index = 0
         self._started: float | None = None
-        self._cleared = 0
+        self._cleared = self._latched = 0
 
     def transfer(self, write: bytes, read: int) -> bytes:
         if self._clock.monotonic() < self._boots_at:
@@ -88,7 +89,7 @@ class Emulated:
         if mode not in (0x00, 0x40):
             raise BusError(f"mode {mode:#04x} is not emulated")
         self._started = self._clock.monotonic() if mode else None
-        self._cleared = 0
+        self._cleared = self._latched = 0
 
     def _read(self, count: int) -> bytes:
         if self._index + count > len(self.memory):
@@ -118,7 +119,8 @@ class Emulated:
         ready = number > self._cleared
         active_low = bool(self.memory[0x30] & 0x10)
         self.memory[0x31] = 0x02 | (ready != active_low)
-        if number:
+        if number > self._latched:
+            self._latched = number
             short = self.memory[0x60] == 0x07
             unseen = 4 if short and self._distance > _SHORT_REACH else 9
             self.memory[0x89] = unseen if self.status is None else self.status

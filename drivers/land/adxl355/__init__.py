@@ -159,5 +159,6 @@ def decode_temperature(raw: bytes) -> float | Missing:
 
     Beyond -55 to 150 Cel, well outside the part's rating, it is OUT_OF_RANGE.
     """
-    celsius = 25 + ((raw[0] & 0x0F) << 8 | raw[1]) / -9.05 + 1885 / 9.05
+    count = (raw[0] & 0x0F) << 8 | raw[1]
+    celsius = 25 + (count - 1885) / -9.05
     return celsius if -55 <= celsius <= 150 else Missing.OUT_OF_RANGE

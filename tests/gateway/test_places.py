@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rules.places import Path, line_and_column, places
+from gateway.places import Path, line_and_column, places
 
 SAMPLE = '''# a comment with = and [brackets]
 title = "one"
