@@ -73,7 +73,7 @@ class Scene:
         since = time % CYCLE
         low, high = STORM
         self.rain = 40.0 * sin(pi * (since - low) / (high - low)) if low < since < high else 0.0
-        self.water += seconds * (self.rain * 0.0062 - (self.water - 0.8) * 0.09)
+        self.water += seconds * (self.rain * 0.0085 - (self.water - 0.8) * 0.09)
         self._rubbish(time, seconds)
 
     def _rubbish(self, time: float, seconds: float) -> None:

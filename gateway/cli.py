@@ -92,8 +92,12 @@ def _run(asked: argparse.Namespace) -> int:
     from gateway.store import StoreError
 
     checked = plan(asked.config, keep_expired=True)
+
+    async def daemon() -> int:
+        return await Daemon(checked).run()
+
     try:
-        return asyncio.run(Daemon(checked).run())
+        return asyncio.run(daemon())
     except (StoreError, OSError) as error:
         print(f"lamppost cannot run: {error}", file=sys.stderr)
         return FAILED

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_TIMESYNCD = Path("/run/systemd/timesync")
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
@@ -78,5 +79,12 @@ def kernel_quality() -> Quality:
     except (OSError, AttributeError):
         return Quality.UNKNOWN
     if state < 0:
-        return Quality.UNKNOWN
+        return timesyncd_quality()  # ProtectClock= of the unit forbids even to ask
     return Quality.UNSYNCHRONIZED if state == _TIME_ERROR else Quality.SYNCHRONIZED
+
+
+def timesyncd_quality(folder: Path = _TIMESYNCD) -> Quality:
+    """Ask systemd-timesyncd(8), which touches `synchronized` at each synchronisation since the boot."""
+    if not folder.is_dir():
+        return Quality.UNKNOWN
+    return Quality.SYNCHRONIZED if (folder / "synchronized").exists() else Quality.UNSYNCHRONIZED

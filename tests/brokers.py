@@ -1,6 +1,6 @@
 """Real brokers in processes of their own, on loopback ports, and one whose every answer a test decides.
 
-Use with `pytest_plugins = ["tests.brokers"]`. `broker` runs a test once with each broker that there is.
+`broker` (a fixture, by way of a conftest) runs a test once with each broker that there is.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-BASE = {"reading", "config", "clock", "problem", "toml"}
+BASE = {"reading", "config", "clock", "problem", "toml", "places"}
 MIDDLE = {"sampler", "derive", "rules", "control", "ledger", "store", "mqtt", "web", "health"}
 ENTRANCES = {"gateway.__main__", "gateway.cli"}
 WIRES = {"drivers.bus", "drivers.device"}

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 import drivers
 from drivers.device import UNITS, Missing, Quantity
+from gateway import VERSION
 from gateway.cli import parser
 from gateway.clock import Instant, LoopClock, Quality
 from gateway.mqtt.batch import Batch
@@ -210,6 +211,14 @@ def test_every_reason_and_outcome_is_documented(heading: str, values: type[Missi
     assert {code(row[0])[0] for row in rows(table)} == set(values)
 
 
+def test_every_type_of_event_is_documented() -> None:
+    """A type is a text of three words or more; two are a logger."""
+    sources = "".join(path.read_text() for path in (ROOT / "gateway").rglob("*.py"))
+    types = set(re.findall(r'"(lamppost\.[a-z_]+\.[a-z_.]+)"', sources)) | {"lamppost.collection.requested"}
+    table = (DOCS / "messages.md").read_text().partition("| type |")[2].partition("\n\n")[0]
+    assert types <= {each for row in rows(table) for each in code(row[0])}
+
+
 # All of it
 
 
@@ -240,8 +249,7 @@ def test_the_guide_to_drivers_comes_first() -> None:
 
 
 def test_the_version_has_its_place_in_the_changelog() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\n## [{VERSION}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
 # What is pinned

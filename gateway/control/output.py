@@ -126,8 +126,11 @@ class Output:
         await self.settle()
 
     def judge(self) -> Verdict:
-        """Return what is against going on now."""
-        return self._judge(self._clock.monotonic())
+        """Return what is against its being on now, were it asked for. For a rule on trial."""
+        now = self._clock.monotonic()
+        if self._drive.fault:
+            return self._unknown()
+        return self._guard.must_turn_off(now) if self._guard.on else self._guard.may_turn_on(now)
 
     async def settle(self) -> None:
         """Do the next thing that holds, guard and actuator ask for, if there is one."""
@@ -164,10 +167,10 @@ class Output:
                 reason = f"it is known to be off again, after: {fault}"
                 self._later(self._decide(None, Outcome.RELEASED, (reason,), Verdict()))
                 _log.warning("%s is known to be off again", self.name)
+                self._wake.set()
                 return
             self._off_again = self._clock.monotonic() + OFF_RETRY
-        reason = f"it is not known to be off: {self._drive.fault}"
-        self._refuse(Verdict((reason,), frozenset({"fault"})))
+        self._refuse(self._unknown())
 
     async def _supervise(self) -> None:
         now = self._clock.monotonic()
@@ -193,14 +196,16 @@ class Output:
         if cut.reasons and outcome is Outcome.RELEASED:
             outcome, reasons = Outcome.TRIPPED, cut.reasons
             self._later(self._decide(source, outcome, reasons, cut))
-        if outcome is Outcome.RELEASED and self._holds.until(now := self._clock.monotonic()) > at:
-            self._holds.prune(now)  # another rule asked for it while this was recorded: it stays on
+        now = self._clock.monotonic()
+        if outcome is Outcome.RELEASED and self._holds.until(now) > now + EXACT:
+            self._holds.prune(now + EXACT)  # another rule asked for it while this was recorded: it stays on
             return
         if fault := await self._drive.off():
             self._failed(source, f"it could not be switched off: {fault}")
         if outcome is Outcome.TRIPPED:
             self._holds.latch("; ".join(reasons))
-        self._holds.prune(self._clock.monotonic())
+        self._holds.prune(now + EXACT)
+        self._wake.set()
 
     async def _until(self, at: float) -> Verdict:
         """Return at the time *at*, or as soon as the guard says so, with its reasons."""
@@ -304,6 +309,9 @@ class Output:
 
     # Both.
 
+    def _unknown(self) -> Verdict:
+        return Verdict((f"it is not known to be off: {self._drive.fault}",), frozenset({"fault"}))
+
     def _judge(self, now: float) -> Verdict:
         if self._closed:
             return Verdict((self._closed,), frozenset({"closed"}))
@@ -315,7 +323,7 @@ class Output:
             f"rule {h.rule} must end first, for it was cut short: {h.latched}" for h in self._holds.latched()
         ]
         if self._drive.fault:
-            return [f"it is not known to be off: {self._drive.fault}", *cut]
+            return [*self._unknown().reasons, *cut]
         return cut if self._guard.on else [*self._judge(now).reasons, *cut]
 
     def _source(self) -> Transition | None:

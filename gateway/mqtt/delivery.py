@@ -12,7 +12,7 @@ from gateway.mqtt import face
 from gateway.mqtt.backoff import Backoff
 from gateway.mqtt.drain import Drain
 from gateway.mqtt.lane import PACKET_TOO_LARGE, Verdict, judge
-from gateway.mqtt.link import Link, Refused
+from gateway.mqtt.link import MALFORMED, Answer, Link, Refused
 from gateway.mqtt.outbox import Outbox
 from gateway.mqtt.topics import Topics
 from gateway.reading import Reading
@@ -160,11 +160,16 @@ class Delivery:
     def _end(self, lasted: float) -> float:
         """Learn from how the connection ended. Returns how long to wait before the next [s].
 
-        One that broke before anything was taken may have broken over the size of a message: some
-        brokers close without a word. The same is then not tried again in the same way.
+        Mosquitto refuses a long payload with PUBACK 0x95, which the standard does not know there (3.4.2.1),
+        so that paho ends the connection. Answers come in order (4.6), so the oldest message is the cause.
+        Other brokers close without a word; what broke before anything was taken is then made smaller.
         """
-        self._resume = self._drain.progress and self._link.lost_code != PACKET_TOO_LARGE
-        if not self._resume:
+        to_blame = self._link.lost_code in (PACKET_TOO_LARGE, MALFORMED) and bool(self._link.waiting)
+        self._resume = self._drain.progress and not to_blame
+        if to_blame:
+            oldest = next(iter(self._link.waiting))
+            self._take(Answer(oldest, PACKET_TOO_LARGE, f"too long for it ({self._link.lost})"))
+        elif not self._resume:
             self._drain.cut_off()
         if lasted > STABLE:
             self._backoff.reset()
@@ -216,12 +221,14 @@ class Delivery:
     async def _settle(self) -> None:
         """Take the broker's answers, and what follows from them."""
         while self._link.answers:
-            answer = self._link.answers.popleft()
-            verdict = judge(answer.code, self._settings.no_subscriber == "hold")
-            self._refused += verdict is not Verdict.DONE
-            if not self._drain.answer(answer, verdict):
-                self._notices.answer(answer)
+            self._take(self._link.answers.popleft())
         await self._drain.note()
+
+    def _take(self, answer: Answer) -> None:
+        verdict = judge(answer.code, self._settings.no_subscriber == "hold")
+        self._refused += verdict is not Verdict.DONE
+        if not self._drain.answer(answer, verdict):
+            self._notices.answer(answer)
 
     async def _fill(self) -> None:
         """Send as much as the window allows: what the gateway says of itself, then records."""

@@ -8,9 +8,8 @@ from itertools import islice
 
 from gateway.config import Mqtt
 from gateway.mqtt.batch import PAYLOAD, Batch, pack
-from gateway.mqtt.face import OVERHEAD
 from gateway.mqtt.lane import Lane, Verdict
-from gateway.mqtt.link import Answer, Link
+from gateway.mqtt.link import OVERHEAD, Answer, Link
 from gateway.mqtt.outbox import Outbox, Stored
 from gateway.mqtt.topics import Topics
 from gateway.reading import Lane as Name

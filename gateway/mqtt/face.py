@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.clock import Instant
-from gateway.mqtt.lane import ERRORS
+from gateway.mqtt.lane import ERRORS, PACKET_TOO_LARGE
 from gateway.mqtt.link import Answer, Link
 from gateway.mqtt.topics import Topics
 from gateway.reading import Reading, encode
 
 PERIOD = 60.0
 """How often the status is published when nothing has changed [s]."""
-OVERHEAD = 64
-"""Bytes of a PUBLISH beside topic and payload: header, lengths, id, content type; generously."""
 
 Shape = Callable[[], Mapping[str, Any]]
 
@@ -39,10 +37,12 @@ class Latest:
     def publish(self, reading: Reading) -> None:
         """Send *reading* now, or keep it in place of its device's last one."""
         self._kept.pop(reading.device, None)
-        if self._link.up and not self._link.choked:
-            self._link.publish(self._topics.state(reading.device), encode(reading).encode(), 0, True)
-        else:
+        if not self._link.up or self._link.choked:
             self._kept[reading.device] = reading
+            return
+        topic, payload = self._topics.state(reading.device), encode(reading).encode()
+        if self._link.fits(topic, payload):
+            self._link.publish(topic, payload, 0, True)
 
     def flush(self) -> None:
         """Send what was kept, as far as the network takes it."""
@@ -59,6 +59,7 @@ class Notices:
         self._link, self._topics, self._shapes = link, topics, shapes
         self._pending: dict[str, None] = {}  # topics, in the order in which they fell due
         self._sent: dict[int, str] = {}
+        self._long: set[str] = set()  # topics whose text the broker found too long
 
     def due(self, *, meta: bool = False) -> None:
         """Ask for the status, and for *meta* too, to be published again."""
@@ -78,7 +79,7 @@ class Notices:
         for topic in list(self._pending)[: max(0, room)]:
             del self._pending[topic]
             payload = self._text(topic)
-            if len(payload) + len(topic) + OVERHEAD > self._link.granted.packet:
+            if topic in self._long or not self._link.fits(topic, payload):
                 payload = self._line(online=True, problem="the broker takes no message that long")
             self._sent[self._link.publish(topic, payload, 1, True)] = topic
 
@@ -91,6 +92,8 @@ class Notices:
         topic = self._sent.pop(answer.mid, None)
         if topic is not None:
             self.refusal = f"{topic}: {answer.text}" if answer.code >= ERRORS else ""
+            if answer.code == PACKET_TOO_LARGE:
+                self._long.add(topic)
 
     def _text(self, topic: str) -> bytes:
         if topic == self._topics.status:

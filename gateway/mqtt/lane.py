@@ -61,6 +61,7 @@ class Lane:
     """Send nothing before this moment [s, monotonic]."""
     _flight: dict[int, tuple[int, int]] = field(default_factory=dict)  # message id: first, last
     _refused: int | None = None  # the first number of the lowest refused batch
+    _gone: set[int] = field(default_factory=set)  # given up, ahead of the cursor
 
     def __post_init__(self) -> None:
         self.limit, self.sent = self.batch, self.cursor
@@ -103,8 +104,8 @@ class Lane:
     def passed(self, seq: int) -> None:
         """The outbox has given up *seq*: go on behind it."""
         self.condemned = None
-        if self.sent == seq - 1 and not self._flight:
-            self.sent = self.cursor = seq
+        self._gone.add(seq)
+        self._skip()
 
     def cut_off(self) -> None:
         """The connection broke before anything was acknowledged: try less at once."""
@@ -116,6 +117,13 @@ class Lane:
         self._flight.clear()
         self._refused = None
         self.sent = self.cursor
+        self._skip()
+
+    def _skip(self) -> None:
+        """Pass over what was given up, once it is next: the outbox will not give it again."""
+        while self.sent + 1 in self._gone and not self._flight and self._refused is None:
+            self.sent = self.cursor = self.sent + 1
+        self._gone = {seq for seq in self._gone if seq > self.cursor}
 
     def _accepted(self) -> None:
         if self._refused is None:  # else it was on its way when another was refused, and proves nothing
@@ -133,3 +141,4 @@ class Lane:
         self.cursor = min(oldest, self._refused or oldest) - 1
         if self._refused is not None and not self._flight:
             self.rewind()
+        self._skip()

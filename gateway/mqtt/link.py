@@ -26,10 +26,15 @@ from gateway.mqtt import security
 
 ANSWER = 10.0
 """How long the broker may take to answer a CONNECT [s]."""
+OVERHEAD = 64
+"""Bytes of a PUBLISH beside topic and payload: header, lengths, id, content type; generously."""
 LARGEST = 268_435_455
 """Most bytes of a packet that MQTT can express (MQTT 5.0, 1.5.5)."""
+MALFORMED = 0x81
+"""The reason code that stands for a packet of the broker's that cannot be read (MQTT 5.0, 4.13)."""
+_PROTOCOL = "Protocol error"  # paho's word for it
 _LOST = "Unspecified error"  # paho's word for a connection that broke
-_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, struct.error, MQTTException)
+_MALFORMED = (ValueError, LookupError, struct.error, MQTTException)
 
 
 class Refused(Exception):
@@ -60,9 +65,11 @@ class Link:
     ) -> None:
         security.refuse_plaintext(settings)
         self.answers: deque[Answer] = deque()
-        self.waiting: set[int] = set()
+        self.waiting: dict[int, None] = {}
+        """The ids of the QoS 1 messages without an answer, in the order in which they were sent."""
         self.lost = "not connected yet"
         self.lost_code = 0
+        """The broker's reason code for the end of the connection, or MALFORMED; 0 when it just broke."""
         self.up = False
         self.granted = Granted(0, 0, False)
         self._settings, self._wake = settings, wake
@@ -100,11 +107,15 @@ class Link:
             if not self.up:
                 self._fail("no connection")
 
+    def fits(self, topic: str, payload: bytes) -> bool:
+        """Whether the broker takes a message that long."""
+        return len(topic.encode()) + len(payload) + OVERHEAD <= self.granted.packet
+
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:
         """Send one message; returns its id. While `choked`, it waits in memory: send only what is bounded."""
         info = self._client.publish(topic, payload, qos, retain and self._retain, self._json if qos else None)
         if qos:
-            self.waiting.add(info.mid)
+            self.waiting[info.mid] = None
         if self.choked and not self._writing and self._socket is not None:
             self._writing = True
             asyncio.get_running_loop().add_writer(self._socket, self._writable)
@@ -158,6 +169,8 @@ class Link:
         found = self._client.socket()
         if not isinstance(found, socket.socket):
             raise OSError("the broker closed the connection at once")
+        # Else a small message waits for the acknowledgement of the one before, up to 40 ms (RFC 896, 1122).
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket, self._writing = found, False
         asyncio.get_running_loop().add_reader(found, self._readable)
         self._tick()
@@ -231,10 +244,9 @@ class Link:
     ) -> None:
         """Also called in the connecting thread: it only notes, and wakes through the loop."""
         name = "the connection broke" if code.getName() == _LOST else code.getName()
-        if self.up and flags.is_disconnect_packet_from_server:
-            self.lost_code = code.value
         if self.up:
-            self.lost = name
+            told = flags.is_disconnect_packet_from_server
+            self.lost, self.lost_code = name, code.value if told else MALFORMED if name == _PROTOCOL else 0
         self.up = False
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._over, name)
@@ -246,7 +258,7 @@ class Link:
 
     def _on_publish(self, _: paho.Client, __: object, mid: int, code: ReasonCode, ___: Properties) -> None:
         if mid in self.waiting:  # else QoS 0
-            self.waiting.discard(mid)
+            del self.waiting[mid]
             self.answers.append(Answer(mid, code.value, code.getName()))
             self._wake()
 

@@ -1,6 +1,8 @@
 """What can go wrong with the store, in sentences that say what to do."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _DAMAGED = "the store's file is damaged: restart lamppost, which moves it aside and saves what it can"
 _ADVICE = {
@@ -20,6 +22,19 @@ class StoreError(Exception):
     """The store cannot do what was asked; the text says why, and what to do about it."""
 
 
+class Garbled(sqlite3.DatabaseError):
+    """SQLite's own words about the damage contain the damage."""
+
+
+@contextmanager
+def legible() -> Iterator[None]:
+    """Turn a complaint that Python cannot decode into Garbled: it quotes a damaged schema, raw."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise Garbled("its schema is not text") from error
+
+
 def primary(error: sqlite3.Error) -> str:
     """Return the name of the error's primary result code, such as SQLITE_IOERR, or "" where it has none."""
     name: str = getattr(error, "sqlite_errorname", None) or ""
@@ -32,7 +47,7 @@ class Moved(sqlite3.OperationalError):
 
 def damaged(error: sqlite3.Error) -> bool:
     """Tell whether *error* says that the file itself is not what it should be."""
-    return primary(error) in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
+    return isinstance(error, Garbled) or primary(error) in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 
 
 def outside(error: sqlite3.Error) -> bool:

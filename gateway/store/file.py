@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gateway.store import schema
-from gateway.store.errors import StoreError, advice, outside
+from gateway.store.errors import StoreError, advice, legible, outside
 
 _PATIENCE = 0.5  # [s] that a statement waits for another program's lock
 _CHECK = 2.0  # [s] that looking for damage may take; a large file is looked at as far as this goes
@@ -56,8 +56,9 @@ class Lock:
                 f"another lamppost runs on the store {self._path.stem} (pid {owner}): "
                 "stop it, or give this one a store of its own"
             ) from error
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, it only cannot say whose it is
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def _why_unusable(path: Path) -> str:
     if not path.exists():
         return ""
     try:
-        with contextlib.closing(_plain(path)) as connection:
+        with legible(), contextlib.closing(_plain(path)) as connection:
             return _examine(connection)
     except sqlite3.Error as error:
         if outside(error):

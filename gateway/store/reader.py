@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.reading import Lane
+from gateway.store.errors import legible
 from gateway.store.file import read_only
 from gateway.store.log import Stored
 from gateway.store.worker import Worker
@@ -58,7 +59,11 @@ class Reader:
             await worker.stop(self._disconnect)
 
     async def _rows(self, query: str, values: Sequence[object]) -> list[Any]:
-        return await self._call(lambda: self._open().execute(query, values).fetchall())
+        def ask() -> list[Any]:
+            with legible():
+                return self._open().execute(query, values).fetchall()
+
+        return await self._call(ask)
 
     async def _call(self, function: Callable[[], T]) -> T:
         if self._worker is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.clock import Instant
 from gateway.reading import Event, Lane
+from gateway.store.errors import legible
 from gateway.store.file import read_only
 from gateway.store.log import Log
 from gateway.store.pending import Batch, Row, row_of
@@ -42,7 +43,8 @@ def _readable(connection: sqlite3.Connection, lane: Lane, end: float) -> Iterato
     after, window, step = _cursor(connection, lane), _WINDOW, 1
     while after < _END and time.monotonic() < end:
         try:
-            found = connection.execute(rows, (after, window)).fetchall()
+            with legible():
+                found = connection.execute(rows, (after, window)).fetchall()
         except sqlite3.Error:
             if window > 1:
                 window //= 2  # come closer to the damage ...
@@ -56,7 +58,7 @@ def _readable(connection: sqlite3.Connection, lane: Lane, end: float) -> Iterato
 
 
 def _cursor(connection: sqlite3.Connection, lane: Lane) -> int:
-    with contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(sqlite3.Error), legible():
         found = connection.execute("SELECT cursor FROM lane WHERE name = ?", (lane,)).fetchone()
         if found and isinstance(found[0], int) and 0 <= found[0] < _END:
             return int(found[0])

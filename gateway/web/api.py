@@ -17,7 +17,7 @@ from gateway.web.page import POLICY, page
 
 
 class Source(Protocol):
-    """What the views show. Every `since`, `age` and `interval` is in seconds, every `time` Unix time."""
+    """What the views show. Ages and `since` are in seconds; `time` and `mqtt.since` are Unix time."""
 
     def status(self) -> dict[str, Any]:
         """Return the whole state of the gateway, cheaply and without waiting; the page shows all of it."""

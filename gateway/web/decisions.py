@@ -26,11 +26,13 @@ def _decision(body: Body, explanation: str) -> Markup:
         "span", words.OUTCOMES.get(body["outcome"], body["outcome"]), class_=f"chip {body['outcome']}"
     )
     line = tag("div", tag("time", clock, datetime=iso, title=f"{day}, {clock}"), outcome, class_="line")
-    return tag("li", line, tag("div", tag("p", explanation), _basis(body)))
+    first, stop, _ = explanation.partition(". ")
+    said = tag("p", first + stop.strip())
+    return tag("li", line, tag("div", said, _basis(body)))
 
 
 def _basis(body: Body) -> Markup:
-    """Return what the decision looked at, folded away."""
+    """Return what the decision looked at, folded away: in a table what the explanation says after its first sentence."""
     id = f"d-{body['id']}"
     summary = tag("summary", "What it looked at", id=f"{id}-summary")
     link = tag("a", "the record itself", href=f"/decisions/{body['id']}", id=f"{id}-record")

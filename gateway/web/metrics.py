@@ -86,7 +86,9 @@ def _store(store: Status) -> Iterator[Metric]:
 
 def _broker(mqtt: Status) -> Iterator[Metric]:
     connected = mqtt["state"] == "connected"
-    yield _gauge("mqtt_connected", "Whether the broker is connected.", [], [((), connected)])
+    yield _gauge(
+        "mqtt_connected", "Whether the broker is connected and takes records.", [], [((), connected)]
+    )
     yield _gauge("mqtt_in_flight", "Messages sent and not yet acknowledged.", [], [((), mqtt["in_flight"])])
     yield _count("mqtt_refused", "Messages that the broker refused.", [], [((), mqtt["refused"])])
 

@@ -127,8 +127,9 @@ def _row(quantity: str, cell: Markup) -> Markup:
 
 def _provenance(device: Status, now: float) -> Markup:
     """Say where the values come from, how old they are, and how often the device failed."""
-    at = f" at {device['address']}" if device.get("address") is not None else ""
-    where = f"{device['driver']} on {device['bus']}{at}" if device.get("bus") else device["driver"]
+    places = (("on {}", "bus"), ("at 0x{:02X}", "address"), ("on line {}", "line"))
+    known = [text.format(device[key]) for text, key in places if device.get(key) is not None]
+    where = " ".join([device["driver"], *known])
     latest = device["latest"]
     age = f"Read {span(now - latest['time'])} ago, " if latest else "To be read "
     parts = [f"{age}every {span(device['interval'])}", words.many(device["measures"], "time")]
@@ -174,7 +175,7 @@ def _rules(rules: list[Status]) -> list[Markup]:
 
 def _rule(rule: Status) -> Markup:
     phase = tag("p", words.phase(rule["phase"], rule["since"]), class_=f"phase {rule['phase']}")
-    blind = tag("p", "It cannot decide: something that it needs is not known.", class_="warning")
+    blind = tag("p", f"It cannot decide: {rule['blind']}", class_="warning")
     who = f"{rule['id']}, version {rule['version']} · {rule['owner']} answers for it · ends {rule['expires']}"
     mode = chip(words.MODES.get(rule["mode"], rule["mode"]), f"mode-{rule['mode']}")
     says = tag("p", rule["says"], class_="says")
@@ -194,7 +195,7 @@ def _records(status: Status) -> list[Markup]:
         for lane, counts in lanes.items()
         for reason, number in counts["dropped"].items()
     ]
-    lines = [tag("p", _broker(status["mqtt"])), tag("p", _store(status["store"]))]
+    lines = [tag("p", _broker(status["mqtt"], status["time"])), tag("p", _store(status["store"]))]
     return [_sums(lanes), *([_list(dropped)] if dropped else []), *lines]
 
 
@@ -215,8 +216,8 @@ def _sum(title: str, numbers: list[int]) -> Markup:
     return tag("tr", tag("th", title, scope="row"), *(tag("td", count(number)) for number in numbers))
 
 
-def _broker(mqtt: Status) -> str:
-    state = f"Broker: {mqtt['state']} for {span(mqtt['since'] or 0)}"
+def _broker(mqtt: Status, now: float) -> str:
+    state = f"Broker: {mqtt['state']} for {span(now - (mqtt['since'] or now))}"
     if mqtt["state"] == "connected":
         return f"{state}, {words.many(mqtt['in_flight'], 'message')} under way."
     return f"{state}. Records wait in the store until it is back."

@@ -28,9 +28,9 @@ def problems(status: Status) -> list[str]:
         if _held(s)
     ]
     found += [
-        f"The rule {rule['id']} cannot decide: something that it needs is not known."
+        _sentence(f"the rule {rule['id']} cannot decide: {rule['blind']}")
         for rule in status["rules"]
-        if rule["blind"] and rule["phase"] != "expired"
+        if rule["blind"]
     ]
     if status["clock"] != "synchronized":
         found.append("The clock is not synchronised: times may be wrong.")
@@ -40,13 +40,15 @@ def problems(status: Status) -> list[str]:
 def _records(status: Status) -> Iterator[str]:
     store, mqtt = status["store"], status["mqtt"]
     if not store["writable"]:
-        yield _sentence(f"the store cannot be written, new records are only in memory: {store['problem']}")
-    if mqtt["state"] != "connected":
-        held = sum(lane["held"] for lane in store["lanes"].values())
-        why = f" ({mqtt['reason'].rstrip('.')})" if mqtt["reason"] else ""
-        yield f"The broker is not connected{why}. {_records_wait(held)}"
-    elif mqtt["refused"]:
-        yield f"The broker refused {many(mqtt['refused'], 'message')} since the start."
+        yield _sentence(f"the store cannot be written: {store['problem']}")
+    elif store["problem"]:
+        yield _sentence(f"the store has trouble: {store['problem']}")
+    held = sum(lane["held"] for lane in store["lanes"].values())
+    why = f": {mqtt['reason'].rstrip('.')}" if mqtt["reason"] else ""
+    if mqtt["state"] == "refused":
+        yield f"The broker does not take everything{why}. {_wait(held, 'does')}"
+    elif mqtt["state"] != "connected":
+        yield f"The broker is not connected{why}. {_wait(held, 'is')}"
 
 
 def _devices(devices: list[Status]) -> Iterator[str]:
@@ -72,7 +74,7 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _records_wait(held: int) -> str:
+def _wait(held: int, until: str) -> str:
     if held == 0:
         return "No record waits for it."
-    return f"{many(held, 'record')} {'waits' if held == 1 else 'wait'} in the store until it is."
+    return f"{many(held, 'record')} {'waits' if held == 1 else 'wait'} in the store until it {until}."

@@ -83,6 +83,7 @@ class Rig:
         self.wires = Wires(self.pins, self.log)
         self.journal = Paper(self.log)
         self.lid: bool | None = True
+        self.broken = False
         self.beats = 0
         self.changed: list[str] = []
         lid = Permissive("lid.closed", self._lid)
@@ -93,11 +94,11 @@ class Rig:
             ),
         }
         place = {"name": "Quay 3", "latitude": 52.0, "longitude": None}
-        self.control = Control(
-            switches, self.journal, instant, clock, place, self.changed.append, self._beat
-        )
+        self.control = Control(switches, self.journal, instant, clock, place, self.changed.append, self._beat)
 
     def _lid(self) -> tuple[bool | None, tuple[Input, ...]]:
+        if self.broken:
+            raise RuntimeError("a defect")
         reason = "last seen 14 s ago, limit 5 s" if self.lid is None else ""
         return self.lid, (Input("lid.closed", self.lid, 14.0, reason),)
 
@@ -137,9 +138,7 @@ class Rig:
         await self.control.handle(transition(*commands, rule=rule, mode=mode, firing=False))
 
 
-def transition(
-    *commands: Any, rule: str = "flood", mode: Mode = Mode.OFF, firing: bool = True
-) -> Transition:
+def transition(*commands: Any, rule: str = "flood", mode: Mode = Mode.OFF, firing: bool = True) -> Transition:
     inputs = (Input("river.stage", 2.5, 0.4), Input("bin.fill", 85.0, 1.0))
     conditions = (Condition("river.stage > 2.0", True),)
     return Transition(

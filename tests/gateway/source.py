@@ -8,7 +8,7 @@ COMPACT, WATER = "c0ffee" + "0" * 26, "f100d0" + "1" * 26
 STAMP = {"mono": 5000.0, "boot": "6f1d", "clock": "synchronized"}
 
 
-def device(id: str, driver: str, bus: str, address: str | None, **values: float) -> dict[str, Any]:
+def device(id: str, driver: str, bus: str | None, address: int | None, **values: float) -> dict[str, Any]:
     units = {
         "pm2_5": "ug/m3",
         "pm10": "ug/m3",
@@ -54,10 +54,10 @@ def device(id: str, driver: str, bus: str, address: str | None, **values: float)
 
 def devices() -> list[dict[str, Any]]:
     air = device(
-        "air", "sen66", "street", "0x6B", co2=431.0, humidity=61.52, pm10=19.4, pm2_5=11.3, temperature=17.28
+        "air", "sen66", "street", 0x6B, co2=431.0, humidity=61.52, pm10=19.4, pm2_5=11.3, temperature=17.28
     )
     air["latest"]["missing"] = {"voc_index": "warming-up"}
-    river = device("river", "mb7040", "street", "0x70", distance=2.417)
+    river = device("river", "mb7040", "street", 0x70, distance=2.417)
     river |= {
         "state": "lost",
         "since": 252.0,
@@ -66,16 +66,16 @@ def devices() -> list[dict[str, Any]]:
         "missed": 3,
     }
     river["latest"]["time"] = NOW - 255.0
-    land = device("land", "adxl355", "street", "0x1D")
+    land = device("land", "adxl355", "street", 0x1D)
     land |= {"state": "starting", "since": 1.5, "latest": None, "measures": 0, "units": {"tilt": "deg"}}
     return [
         air,
-        device("noise", "dbm", "street", "0x48", sound_level=58.3),
+        device("noise", "dbm", "street", 0x48, sound_level=58.3),
         river,
-        device("sky", "bme280", "street", "0x76", humidity=63.0, pressure=1013.25, temperature=-0.04),
-        device("bin", "vl53l1x", "bin", "0x29", fill=86.2, distance=0.214),
-        device("motor", "ina226", "bin", "0x40", current=0.0412, voltage=12.031),
-        device("lid", "contact", "header", "17", closed=1.0),
+        device("sky", "bme280", "street", 0x76, humidity=63.0, pressure=1013.25, temperature=-0.04),
+        device("bin", "vl53l1x", "bin", 0x29, fill=86.2, distance=0.214),
+        device("motor", "ina226", "bin", 0x40, current=0.0412, voltage=12.031),
+        device("lid", "contact", None, None, closed=1.0) | {"line": 17},
         land,
     ]
 
@@ -157,7 +157,7 @@ def status() -> dict[str, Any]:
                 "events": {"accepted": 812, "delivered": 812, "held": 0, "dropped": {}},
             },
         },
-        "mqtt": {"state": "connected", "since": 7_500.0, "reason": "", "in_flight": 2, "refused": 0},
+        "mqtt": {"state": "connected", "since": NOW - 7_500.0, "reason": "", "in_flight": 2, "refused": 0},
         "devices": devices(),
         "switches": [
             {
@@ -193,7 +193,7 @@ def status() -> dict[str, Any]:
                 "phase": "firing",
                 "since": 41.0,
                 "expires": "2027-03-31",
-                "blind": False,
+                "blind": "",
             },
             {
                 "id": "river_siren",
@@ -204,7 +204,7 @@ def status() -> dict[str, Any]:
                 "phase": "inactive",
                 "since": 5_400.0,
                 "expires": "2026-12-31",
-                "blind": True,
+                "blind": "river.stage is not known: last seen 255 s ago, limit 3 s",
             },
         ],
         "decisions": [compaction(), warning()],
@@ -247,4 +247,4 @@ class Recorded:
 
     def explain(self, body: dict[str, Any]) -> str:
         did = "Would have switched" if body["outcome"] == "shadowed" else "Did not switch"
-        return f"{did} {body['command']}: {'; '.join(body['reasons'])}."
+        return f"{did} {body['command']}: {'; '.join(body['reasons'])}. That was then."

@@ -301,9 +301,9 @@ def test_files_are_read_and_refused_in_words(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ConfigError, match=message):
             load(tmp_path / name, TYPES, SWITCHES, TODAY)
-    with pytest.raises(ConfigError, match="cannot read this rule file: No such file"):
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load(tmp_path / "none", TYPES, SWITCHES, TODAY)
-    with pytest.raises(ConfigError, match="cannot read this rule file"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path, TYPES, SWITCHES, TODAY)
 
 

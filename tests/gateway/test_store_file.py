@@ -1,10 +1,8 @@
 """Opening: one owner, the right file, a damaged one moved aside and saved from."""
 
 import asyncio
-import json
 import os
 import random
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +10,7 @@ import time
 
 import pytest
 
-from gateway.reading import Lane, encode
+from gateway.reading import Lane
 from gateway.store import Counts, Store, StoreError, schema
 from tests.gateway.store_rig import Ahead, event, opened, reading, rows, seqs, settings
 
@@ -69,7 +67,9 @@ def test_a_second_daemon_is_refused_and_told_who_has_the_store(tmp_path):
 
     async def main():
         async with opened(path):
-            with pytest.raises(StoreError, match=rf"another lamppost runs on the store .*s\.db \(pid {os.getpid()}\)"):
+            with pytest.raises(
+                StoreError, match=rf"another lamppost runs on the store .*s\.db \(pid {os.getpid()}\)"
+            ):
                 await Store.open(settings(path), "pole-1")
         async with opened(path):  # and the lock goes with the store
             pass
@@ -79,8 +79,8 @@ def test_a_second_daemon_is_refused_and_told_who_has_the_store(tmp_path):
 
 def test_the_lock_goes_with_the_process(tmp_path):
     path = tmp_path / "s.db"
-    holder = "import sys; from pathlib import Path; from gateway.store.file import Lock; Lock(Path(sys.argv[1])); print()"
-    holder += "; input()"
+    holder = "import sys; from pathlib import Path; from gateway.store.file import Lock; "
+    holder += "Lock(Path(sys.argv[1])); print(); input()"
     with subprocess.Popen(
         [sys.executable, "-c", holder, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -127,7 +127,10 @@ def test_an_older_schema_is_brought_up_step_by_step(tmp_path, monkeypatch):
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, second))
     monkeypatch.setattr(schema, "VERSION", 2)
     assert fill(path) == epoch
-    assert rows(path, "SELECT value FROM meta WHERE key IN ('second', 'schema') ORDER BY key") == [("2",), ("was here",)]
+    assert rows(path, "SELECT value FROM meta WHERE key IN ('second', 'schema') ORDER BY key") == [
+        ("2",),
+        ("was here",),
+    ]
     assert rows(path, "PRAGMA user_version") == [(2,)]
     assert len(seqs(path, READINGS)) == 100
 
@@ -154,8 +157,9 @@ def test_an_up_to_date_file_opens_without_sqlite_utils(tmp_path):
     """It costs 7 MB and 50 ms."""
     fill(tmp_path / "s.db")
     check = (
-        "import asyncio, sys; from pathlib import Path; from tests.gateway.store_rig import settings; from gateway.store "
-        "import Store; store = asyncio.run(Store.open(settings(Path(sys.argv[1])), 'pole-1')); "
+        "import asyncio, sys; from pathlib import Path; from gateway.store import Store; "
+        "from tests.gateway.store_rig import settings; "
+        "store = asyncio.run(Store.open(settings(Path(sys.argv[1])), 'pole-1')); "
         "sys.exit('sqlite_utils' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", check, tmp_path / "s.db"], check=True)
@@ -221,7 +225,11 @@ def test_what_a_damaged_file_still_holds_is_saved_into_a_new_epoch(tmp_path):
     epoch = fill(path, number=2000, delivered=100)
     with sqlite3.connect(path) as connection:
         bodies = [body for (body,) in connection.execute("SELECT body FROM telemetry ORDER BY seq")]
-        pages = connection.execute("SELECT pageno FROM dbstat WHERE name = 'telemetry'").fetchall() if dbstat() else []
+        pages = (
+            connection.execute("SELECT pageno FROM dbstat WHERE name = 'telemetry'").fetchall()
+            if dbstat()
+            else []
+        )
     connection.close()
     page = pages[len(pages) // 2][0] if pages else path.stat().st_size // 4096 // 2
     with path.open("r+b") as file:
@@ -302,7 +310,7 @@ def test_books_that_cannot_be_true_are_damage(tmp_path, damage):
     assert len(quarantined(path)) == 1
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(15))
 def test_a_mutated_file_never_keeps_the_store_from_opening(tmp_path, seed):
     mutate_and_open(tmp_path, seed)
 
@@ -311,13 +319,6 @@ def test_a_mutated_file_never_keeps_the_store_from_opening(tmp_path, seed):
 @pytest.mark.parametrize("seed", range(1000, 1300))
 def test_many_mutated_files_never_keep_the_store_from_opening(tmp_path, seed):
     mutate_and_open(tmp_path, seed)
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sound") / "s.db"
-    fill(path, number=300)
-    return path
 
 
 def mutate_and_open(tmp_path, seed):

@@ -1,0 +1,146 @@
+"""What the tests of the delivery share: an outbox that checks what it is told, a gateway, a subscriber."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from gateway.clock import Now
+from gateway.config import Mqtt
+from gateway.mqtt import Delivery
+from gateway.reading import Lane
+
+
+class Stored(NamedTuple):
+    seq: int
+    body: str
+
+
+class Memory:
+    """Numbers records from 1. *dropped* is what was given up, as (lane, number, reason)."""
+
+    epoch = "0badcafe"
+
+    def __init__(self) -> None:
+        self.rows: dict[Lane, list[Stored]] = {lane: [] for lane in Lane}
+        self.cursors = dict.fromkeys(Lane, 0)
+        self.dropped: list[tuple[Lane, int, str]] = []
+        self.deaf = False  # a disk that does not answer
+        self._news = asyncio.Event()
+
+    def add(self, lane: Lane, body: Mapping[str, Any]) -> None:
+        self.rows[lane].append(Stored(self.durable(lane) + 1, json.dumps(body)))
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def fill(self, lane: Lane, count: int, size: int = 0) -> None:
+        """Add *count* records, each with its own number and *size* bytes of ballast."""
+        for _ in range(count):
+            self.add(lane, {"n": self.durable(lane) + 1, "ballast": "x" * size})
+
+    def cursor(self, lane: Lane) -> int:
+        return self.cursors[lane]
+
+    def durable(self, lane: Lane) -> int:
+        return len(self.rows[lane])
+
+    async def changed(self) -> None:
+        await self._news.wait()
+
+    async def after(self, lane: Lane, seq: int, limit: int) -> list[Stored]:
+        await asyncio.sleep(0)
+        if self.deaf:
+            await asyncio.sleep(3600)
+        gone = {number for name, number, _ in self.dropped if name is lane}
+        return [row for row in self.rows[lane][seq:] if row.seq not in gone][:limit]
+
+    async def delivered(self, lane: Lane, upto: int) -> None:
+        assert self.cursors[lane] < upto <= self.durable(lane), "the cursor only moves forward"
+        self.cursors[lane] = upto
+
+    async def drop(self, lane: Lane, first: int, last: int, reason: str) -> None:
+        await asyncio.sleep(0.01)
+        assert first == last > self.cursors[lane], "one record, not delivered yet"
+        self.dropped.append((lane, first, reason))
+
+
+@asynccontextmanager
+async def running(settings: Mqtt, outbox: Memory, **shapes: Any) -> AsyncIterator[Delivery]:
+    """Run a delivery, and stop it at the end."""
+    status, meta = shapes.get("status", dict), shapes.get("meta", dict)
+    delivery = Delivery(settings, "pole7", outbox, meta, status, Now())
+    task = asyncio.create_task(delivery.run())
+    try:
+        yield delivery
+    finally:
+        await delivery.stop()
+        await task
+
+
+async def until(condition: Callable[[], object], within: float = 10.0) -> None:
+    """Return when *condition* is true; fail when it is not *within* seconds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.005)
+
+
+class Subscriber:
+    """A plain paho client with a session, independent of the code under test."""
+
+    def __init__(self, port: int, topic: str = "#", client: str = "subscriber", **login: str) -> None:
+        self.messages: list[paho.MQTTMessage] = []
+        self.subscribed = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client, protocol=paho.MQTTv5)
+        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
+        self._client.on_subscribe = lambda *_: self.subscribed.set()
+        self._client.on_disconnect = lambda *_: self.subscribed.clear()
+        self._client.on_message = lambda _, __, message: self.messages.append(message)
+        self._client.reconnect_delay_set(0.1, 0.1)
+        if login:
+            self._client.username_pw_set(**login)
+        session = Properties(PacketTypes.CONNECT)
+        session.SessionExpiryInterval = 600
+        self._client.connect("127.0.0.1", port, clean_start=False, properties=session)
+
+    def __enter__(self) -> "Subscriber":
+        self._client.loop_start()
+        assert self.subscribed.wait(5)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def numbers(self, lane: Lane) -> list[int]:
+        """Return the numbers of the records of *lane* as they arrived; their content must agree."""
+        found: list[int] = []
+        for message in list(self.messages):
+            if message.topic.endswith(f"/log/{lane}"):
+                batch = json.loads(message.payload)
+                found += range(batch["first"], batch["first"] + len(batch["records"]))
+                assert [record["n"] for record in batch["records"]] == found[-len(batch["records"]) :]
+        return found
+
+    def last(self, topic: str) -> Any:
+        """Return the newest payload on *topic*, or None."""
+        found = [message for message in list(self.messages) if message.topic.endswith(topic)]
+        return json.loads(found[-1].payload) if found else None
+
+
+def in_order(numbers: list[int]) -> bool:
+    """Whether each number is first seen behind all that were seen before it."""
+    highest = 0
+    for number in numbers:
+        if number > highest + 1:
+            return False
+        highest = max(highest, number)
+    return True

@@ -1,0 +1,328 @@
+"""The delivery with real brokers: killed, frozen, refusing, with a Will, with retained messages."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.clock import Now
+from gateway.config import ConfigError, Mqtt
+from gateway.mqtt import Delivery
+from gateway.mqtt.backoff import Backoff
+from gateway.reading import Lane, Reading
+from tests.brokers import Broker, Mosquitto, free_port, needs_mosquitto
+from tests.gateway.mqtt_rig import Memory, Subscriber, in_order, running, until
+
+pytestmark = pytest.mark.broker
+
+Start = Callable[..., Mosquitto]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses of 50 ms: their length has its own tests."""
+    monkeypatch.setattr(Backoff, "pause", lambda self, high=None: 0.05)
+
+
+def settings(broker: Broker, **more: Any) -> Mqtt:
+    return Mqtt(port=broker.port, **{"batch": 20, **more})
+
+
+def test_everything_arrives_once_and_in_order(broker: Broker) -> None:
+    async def main() -> None:
+        outbox = Memory()
+        outbox.fill(Lane.TELEMETRY, 1500)
+        with Subscriber(broker.port) as subscriber:
+            async with running(settings(broker), outbox):
+                outbox.fill(Lane.EVENTS, 50)
+                await until(lambda: outbox.cursors == {Lane.TELEMETRY: 1500, Lane.EVENTS: 50})
+            await until(lambda: len(subscriber.numbers(Lane.TELEMETRY)) == 1500)
+            assert subscriber.numbers(Lane.TELEMETRY) == list(range(1, 1501))
+            assert subscriber.numbers(Lane.EVENTS) == list(range(1, 51))
+            batch = next(m for m in subscriber.messages if m.topic == "lamppost/pole7/log/telemetry")
+            assert (batch.qos, batch.retain) == (1, False)
+            assert batch.properties is not None
+            assert batch.properties.ContentType == "application/json"
+
+    asyncio.run(main())
+
+
+def test_a_killed_broker_costs_nothing_that_it_had_not_acknowledged(broker: Broker) -> None:
+    """What it acknowledged and then lost is its own affair: PUBACK is not durability."""
+
+    async def main() -> None:
+        outbox = Memory()
+        with Subscriber(broker.port) as subscriber:
+            async with running(settings(broker, window=4), outbox) as delivery:
+                for _ in range(4):
+                    outbox.fill(Lane.TELEMETRY, 2000)
+                    begun = outbox.cursors[Lane.TELEMETRY]
+                    await until(lambda: outbox.cursors[Lane.TELEMETRY] > begun)
+                    broker.kill()
+                    await until(lambda: delivery.describe()["state"] == "connecting")
+                    acknowledged = outbox.cursors[Lane.TELEMETRY]
+                    before = len(subscriber.numbers(Lane.TELEMETRY))
+                    gate = delivery._link.connect
+
+                    async def wait(resume: bool, gate: Any = gate) -> None:
+                        while not subscriber.subscribed.is_set():
+                            await asyncio.sleep(0.01)
+                        await gate(resume)
+
+                    delivery._link.connect = wait  # type: ignore[method-assign]
+                    broker.start()
+                    await until(lambda: outbox.cursors[Lane.TELEMETRY] == outbox.durable(Lane.TELEMETRY))
+                    delivery._link.connect = gate  # type: ignore[method-assign]
+                    last = outbox.durable(Lane.TELEMETRY)
+                    due = set(range(acknowledged + 1, last + 1))
+                    await until(lambda: due <= set(subscriber.numbers(Lane.TELEMETRY)[before:]))
+                    after = subscriber.numbers(Lane.TELEMETRY)[before:]
+                    assert due
+                    assert in_order([number - after[0] + 1 for number in after])
+
+    asyncio.run(main())
+
+
+def test_a_frozen_broker_loses_nothing_at_all(broker: Broker) -> None:
+    async def main() -> None:
+        outbox = Memory()
+        with Subscriber(broker.port) as subscriber:
+            async with running(settings(broker), outbox) as delivery:
+                await until(lambda: delivery.describe()["state"] == "connected")
+                for _ in range(3):
+                    broker.send(signal.SIGSTOP)
+                    outbox.fill(Lane.TELEMETRY, 1000)
+                    await asyncio.sleep(0.1)
+                    assert delivery.describe()["in_flight"] <= 16
+                    broker.send(signal.SIGCONT)
+                    await until(lambda: outbox.cursors[Lane.TELEMETRY] == outbox.durable(Lane.TELEMETRY))
+            await until(lambda: len(set(subscriber.numbers(Lane.TELEMETRY))) == 3000)
+            assert in_order(subscriber.numbers(Lane.TELEMETRY))
+
+    asyncio.run(main())
+
+
+def test_cut_connections_lose_nothing_and_keep_the_order(broker: Broker) -> None:
+    async def main() -> None:
+        outbox = Memory()
+        outbox.fill(Lane.TELEMETRY, 4000)
+        with Subscriber(broker.port) as subscriber:
+            async with running(settings(broker, window=4), outbox) as delivery:
+                for step in range(1, 9):
+                    await until(lambda: outbox.cursors[Lane.TELEMETRY] > step * 400 or not delivery._link.up)
+                    if delivery._link._socket is not None:
+                        delivery._link._socket.shutdown(2)
+                await until(lambda: outbox.cursors[Lane.TELEMETRY] == 4000)
+            await until(lambda: len(set(subscriber.numbers(Lane.TELEMETRY))) == 4000)
+            assert in_order(subscriber.numbers(Lane.TELEMETRY))
+
+    asyncio.run(main())
+
+
+def test_a_broker_that_comes_later_is_found(broker: Broker) -> None:
+    async def main() -> None:
+        broker.stop()
+        outbox = Memory()
+        outbox.fill(Lane.EVENTS, 3)
+        async with running(settings(broker), outbox) as delivery:
+            await until(lambda: "refused" in delivery.describe()["reason"])
+            assert delivery.describe()["state"] == "connecting"
+            broker.start()
+            await until(lambda: outbox.cursors[Lane.EVENTS] == 3)
+            assert delivery.describe()["state"] == "connected"
+
+    asyncio.run(main())
+
+
+def test_who_comes_late_sees_the_latest_of_everything(broker: Broker) -> None:
+    async def main() -> None:
+        now = Now()
+        shapes = {"status": lambda: {"health": "good"}, "meta": lambda: {"devices": ["bin"]}}
+        async with running(settings(broker), Memory(), **shapes) as delivery:
+            await until(lambda: delivery.describe()["state"] == "connected")
+            for device in ("bin", "bin", "lid"):
+                last = Reading(device, now(), {})
+                delivery.state(last)
+            await asyncio.sleep(0.1)
+            with Subscriber(broker.port, client="late") as late:
+                await until(lambda: len(late.messages) == 4)
+                assert all(message.retain for message in late.messages)
+                assert late.last("state/lid") == last.body()
+                assert late.last("meta") == {"devices": ["bin"]}
+                status = late.last("status")
+                assert (status["online"], status["health"], status["epoch"]) == (True, "good", "0badcafe")
+        with Subscriber(broker.port, client="later") as later:
+            await until(lambda: later.last("status"))
+            assert later.last("status")["online"] is False
+            assert later.last("status")["reason"] == "stopped"
+
+    asyncio.run(main())
+
+
+def test_the_will_speaks_when_the_gateway_vanishes(broker: Broker) -> None:
+    async def main() -> None:
+        with Subscriber(broker.port) as subscriber:
+            delivery = Delivery(settings(broker), "pole7", Memory(), dict, dict, Now())
+            task = asyncio.create_task(delivery.run())
+            await until(lambda: (subscriber.last("status") or {}).get("online"))
+            assert delivery._link._socket is not None
+            delivery._stopping.set()  # it is not to come back
+            delivery._link._socket.shutdown(2)
+            await until(lambda: not subscriber.last("status")["online"])
+            assert subscriber.last("status")["reason"] == "the connection was lost"
+            await task
+            await delivery.stop()
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_run_can_still_say_goodbye(broker: Broker) -> None:
+    async def main() -> None:
+        with Subscriber(broker.port) as subscriber:
+            outbox = Memory()
+            delivery = Delivery(settings(broker), "pole7", outbox, dict, dict, Now())
+            task = asyncio.create_task(delivery.run())
+            await until(lambda: subscriber.last("status"))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            outbox.fill(Lane.EVENTS, 2)
+            await delivery.stop()
+            assert outbox.cursors[Lane.EVENTS] == 2
+            await until(lambda: subscriber.last("status")["online"] is False)
+            assert subscriber.last("status")["reason"] == "stopped"
+
+    asyncio.run(main())
+
+
+@needs_mosquitto
+def test_an_access_list_that_forbids_a_lane_loses_nothing(mosquitto: Start, tmp_path: Path) -> None:
+    async def main() -> None:
+        rules = tmp_path / "acl"
+        rules.write_text("topic read #\ntopic write lamppost/pole7/log/events\n")
+        rules.chmod(0o644)
+        broker = mosquitto("allow_anonymous true", f"acl_file {rules}")
+        outbox = Memory()
+        outbox.fill(Lane.TELEMETRY, 300)
+        outbox.fill(Lane.EVENTS, 3)
+        with Subscriber(broker.port) as subscriber:
+            async with running(settings(broker), outbox) as delivery:
+                await until(lambda: delivery.describe()["refused"] > 10 and outbox.cursors[Lane.EVENTS] == 3)
+                assert delivery.describe()["state"] == "refused"
+                assert "Not authorized" in delivery.describe()["reason"]
+                assert outbox.cursors[Lane.TELEMETRY] == 0
+                rules.write_text("topic readwrite #\n")
+                broker.send(signal.SIGHUP)
+                await until(lambda: outbox.cursors[Lane.TELEMETRY] == 300)
+                delivery.refresh()
+                await until(lambda: delivery.describe()["state"] == "connected")
+            await until(lambda: len(subscriber.numbers(Lane.TELEMETRY)) >= 300)
+            assert in_order(subscriber.numbers(Lane.TELEMETRY))
+
+    asyncio.run(main())
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("hold", [True, False])
+def test_what_nobody_hears_is_held_or_taken_as_delivered(mosquitto: Start, hold: bool) -> None:
+    async def main() -> None:
+        broker = mosquitto("allow_anonymous true")
+        outbox = Memory()
+        outbox.fill(Lane.EVENTS, 30)
+        policy = "hold" if hold else "accept"
+        async with running(settings(broker, no_subscriber=policy), outbox) as delivery:
+            if hold:
+                await until(lambda: "No matching subscribers" in delivery.describe()["reason"])
+                assert outbox.cursors[Lane.EVENTS] == 0
+                with Subscriber(broker.port) as subscriber:
+                    await until(lambda: outbox.cursors[Lane.EVENTS] == 30)
+                    await until(lambda: len(subscriber.numbers(Lane.EVENTS)) == 30)
+            else:
+                await until(lambda: outbox.cursors[Lane.EVENTS] == 30)
+                assert delivery.describe()["refused"] == 0
+
+    asyncio.run(main())
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("limit", ["message_size_limit 1200", "max_packet_size 1200"])
+def test_a_broker_with_a_small_limit_gets_small_messages(mosquitto: Start, limit: str) -> None:
+    """The first limit is told by PUBACK 0x95 only, which paho takes for a malformed packet."""
+
+    async def main() -> None:
+        broker = mosquitto("allow_anonymous true", limit)
+        outbox = Memory()
+        outbox.fill(Lane.TELEMETRY, 50, size=150)
+        outbox.fill(Lane.TELEMETRY, 1, size=1500)
+        outbox.fill(Lane.TELEMETRY, 50, size=150)
+        with Subscriber(broker.port) as subscriber:
+            async with running(settings(broker), outbox):
+                await until(lambda: outbox.cursors[Lane.TELEMETRY] == 101, 20)
+            assert [(lane, number) for lane, number, _ in outbox.dropped] == [(Lane.TELEMETRY, 51)]
+            await until(lambda: len(set(subscriber.numbers(Lane.TELEMETRY))) == 100)
+
+    asyncio.run(main())
+
+
+@needs_mosquitto
+def test_a_wrong_password_is_said_and_a_new_one_taken(
+    mosquitto: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        users = tmp_path / "users"
+        # mosquitto_passwd's own format: PBKDF2-SHA512, 101 rounds
+        import base64
+        import hashlib
+
+        salt = os.urandom(12)
+        key = hashlib.pbkdf2_hmac("sha512", b"s3cret", salt, 101)
+        users.write_text(f"pole7:$7$101${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}\n")
+        users.chmod(0o644)
+        broker = mosquitto("allow_anonymous false", f"password_file {users}")
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+        outbox = Memory()
+        outbox.fill(Lane.EVENTS, 3)
+        login = settings(broker, username="pole7", password_credential="mqtt")
+        async with running(login, outbox) as delivery:
+            await until(lambda: str(tmp_path / "mqtt") in delivery.describe()["reason"])
+            (tmp_path / "mqtt").write_text("wrong\n")
+            await until(lambda: delivery.describe()["state"] == "refused")
+            (tmp_path / "mqtt").write_text("s3cret\n")
+            await until(lambda: outbox.cursors[Lane.EVENTS] == 3)
+
+    asyncio.run(main())
+
+
+def test_plain_text_to_another_machine_needs_a_sentence() -> None:
+    async def main() -> None:
+        with pytest.raises(ConfigError, match=r"add \[mqtt.tls\]"):
+            Delivery(Mqtt(host="192.0.2.1"), "pole7", Memory(), dict, dict, Now())
+        asked: Any = "i accept that anyone on the way can read and forge"
+        Delivery(Mqtt(host="192.0.2.1", plaintext=asked), "pole7", Memory(), dict, dict, Now())
+        for host in ("localhost", "127.0.0.1", "::1"):
+            Delivery(Mqtt(host=host), "pole7", Memory(), dict, dict, Now())
+
+    asyncio.run(main())
+
+
+def test_a_name_that_is_none_is_reported() -> None:
+    async def main() -> None:
+        asked: Any = "i accept that anyone on the way can read and forge"
+        bad = Mqtt(host="a..b", port=free_port(), plaintext=asked)
+        async with running(bad, Memory()) as delivery:
+            await until(lambda: "host name" in delivery.describe()["reason"])
+
+    asyncio.run(main())
+
+
+def test_the_description_is_json() -> None:
+    async def main() -> None:
+        delivery = Delivery(Mqtt(), "pole7", Memory(), dict, dict, Now())
+        shape = json.loads(json.dumps(delivery.describe()))
+        assert set(shape) == {"state", "since", "reason", "in_flight", "refused", "session"}
+
+    asyncio.run(main())
