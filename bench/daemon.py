@@ -155,16 +155,22 @@ def run(folder: Path, port: int, seconds: float) -> None:
     ours, theirs = spread(delays), spread(beside)
     print(f"cold start to first committed reading  {first:6.2f} s      (aim < 1.0)")
     print(f"resident memory, page on               {resident:6.1f} MB     (aim < 55)")
-    print(f"processor, ten devices at 1 Hz         {100 * (after - before) / seconds:6.2f} %      (aim < 1.5 of one core)")
+    print(
+        f"processor, ten devices at 1 Hz         {100 * (after - before) / seconds:6.2f} %      (aim < 1.5 of one core)"
+    )
     print(f"SIGTERM to exit                        {stopped:6.2f} s      (aim < 5)")
     print(f"sample to subscriber, p50 / p99        {ours[0]:6.2f} / {ours[1]:.2f} ms, {len(delays)} readings")
     print(f"bare paho loop, p50 / p99              {theirs[0]:6.2f} / {theirs[1]:.2f} ms")
-    print(f"ratio                                  {ours[0] / theirs[0]:6.2f} / {ours[1] / theirs[1]:.2f}      (aim < 2 / 2)")
+    print(
+        f"ratio                                  {ours[0] / theirs[0]:6.2f} / {ours[1] / theirs[1]:.2f}      (aim < 2 / 2)"
+    )
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--port", type=int, help="a broker that already runs on this loopback port")
     asked = parser.parse_args()

@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway.app.check import Plan, plan
 from gateway.app.daemon import Daemon
-from gateway.ledger import explain
+from gateway.ledger import headline
 from gateway.mqtt.watch import Follower, Live, Logged, Note, watch
 from gateway.problem import ConfigError, Problem
 from gateway.terminal import Screen
@@ -130,7 +130,7 @@ class Subscriber:
             case {"kind": "decision"}:
                 self.counts[f"decision {body['outcome']}"] += 1
                 style = {"acted": "bold green", "shadowed": "blue"}.get(str(body["outcome"]), "")
-                self._say(explain(dict(body)), style)
+                self._say(headline(body), style)
             case {"kind": "event"}:
                 self.counts[str(body["type"])] += 1
                 self._say(f"{body['type']} {body['subject']} {json.dumps(body['data'])}", "cyan")
@@ -144,7 +144,7 @@ class Subscriber:
 async def demo(path: Path | None, seconds: float | None, as_json: bool) -> int:
     """Run the street for *seconds*, or until a signal; 0 only when every record was delivered and heard."""
     with tempfile.TemporaryDirectory(prefix="lamppost-") as name, broker(Path(name)) as port:
-        street = _placed(plan(path or default()), Path(name), port)
+        street = placed(plan(path or default()), Path(name), port)
         return await _Demo(street, seconds, as_json).run()
 
 
@@ -157,7 +157,7 @@ def default() -> Path:
     raise ConfigError([Problem("demo.toml", 1, f"is not in {places[0]}: give another with --config")])
 
 
-def _placed(street: Plan, folder: Path, port: int) -> Plan:
+def placed(street: Plan, folder: Path, port: int) -> Plan:
     """Put the store into *folder*, the broker at *port* and the page on a port that is free."""
     was = street.config
     config = was.model_copy(

@@ -26,11 +26,12 @@ _TRUTH = {True: "true", False: "false", None: "not known"}
 
 def explain(body: Mapping[str, Any]) -> str:
     """Return a decision, as stored and published, as one paragraph. What the body lacks is left out."""
-    parts = [_happened(body), _context(body), _saw(body), _held(body)]
+    parts = [headline(body), _context(body), _saw(body), _held(body)]
     return " ".join(part for part in parts if part)
 
 
-def _happened(body: Mapping[str, Any]) -> str:
+def headline(body: Mapping[str, Any]) -> str:
+    """Return the first sentence of `explain`: what happened, and why."""
     reasons = [str(reason) for reason in _list(body, "reasons")]
     return _opening(body) + (f": {'; '.join(reasons)}." if reasons else ".")
 

@@ -125,8 +125,9 @@ class Sampler:
     async def _while_running(self) -> None:
         """Measure on time until a measurement fails; the way on is a new start of the device."""
         origin, turn = self.clock.monotonic(), 0
+        poked = False
         while await self._measure():
-            turn = await self._next_turn(origin, turn)
+            turn, poked = await self._next_turn(origin, turn, poked)
         if self._failed >= PATIENCE:
             self._lose(self.reason)
         if self._lost:
@@ -140,25 +141,25 @@ class Sampler:
         self._pauses = min(self._pauses + 1, 10)
         await self.clock.sleep(pause * self.jitter.uniform(0.75, 1.0))
 
-    async def _next_turn(self, origin: float, turn: int) -> int:
-        """Wait for the next multiple of the interval after *origin*, or for a poke; return the turn's number.
+    async def _next_turn(self, origin: float, turn: int, poked: bool) -> tuple[int, bool]:
+        """Wait for the next multiple of the interval after *origin*, or for a poke.
 
-        Turns are counted from *origin*, so that no lateness adds up. Turns that a slow measurement ran over
-        are counted as missed and not made up for.
+        Returns the turn's number, and whether it is a poke in between. Turns are counted from *origin*, so
+        that no lateness adds up. Turns that a slow measurement ran over are counted as missed and not made up
+        for; but one that a poked measurement ran into has been measured by it.
         """
         interval = self.device.interval
         passed = floor((self.clock.monotonic() - origin) / interval + 1e-9)
-        self.missed += max(0, passed - turn)
+        self.missed += max(0, passed - turn - int(poked))
         turn = max(turn, passed)
         due = origin + (turn + 1) * interval
         if not self._poke.is_set():
-            wait = due - self.clock.monotonic()
             with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(due - self.clock.monotonic()):
                     await self._poke.wait()
         poked = self._poke.is_set() and self.clock.monotonic() < due
         self._poke.clear()
-        return turn if poked else turn + 1
+        return (turn if poked else turn + 1), poked
 
     async def _measure(self) -> bool:
         """Take one measurement and publish it; return whether it worked."""

@@ -50,7 +50,9 @@ class Screen:
     def say(self, words: str, style: str = "") -> None:
         """Add one line to what was decided and what happened."""
         clock = time.strftime("%H:%M:%S")
-        self._said.append(Text.assemble((f"{clock} ", "dim"), (words, style)))
+        self._said.append(
+            Text.assemble((f"{clock} ", "dim"), (words, style), no_wrap=True, overflow="ellipsis")
+        )
 
     def shown(self, frames: float) -> AbstractContextManager[object]:
         """Show the view on the whole terminal, *frames* times a second, for as long as the context lasts."""

@@ -9,7 +9,7 @@ from gateway.control.attempt import Pending, attempt, words
 from gateway.control.guard import Guard, Verdict
 
 ANSWER = 1.0  # [s] an actuator may take to move
-START = 5.0  # [s] it may take to start
+START = 2.0  # [s] it may take to start; nobody can switch it off meanwhile
 YIELD = 0.1  # [s] a cancelled order may take to return before the next is given
 
 

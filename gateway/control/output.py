@@ -113,9 +113,13 @@ class Output:
         self._closed = "the gateway is stopping"
         async with self._lock:
             source = self._source()
-            if self._guard.on and not self._drive.fault:
-                await self._record_off(self._decide(source, Outcome.RELEASED, (self._closed,), Verdict()))
-            if fault := await self._drive.stop():
+            try:
+                if self._guard.on and not self._drive.fault:
+                    reasons = (self._closed,)
+                    await self._record_off(self._decide(source, Outcome.RELEASED, reasons, Verdict()))
+            finally:
+                fault = await self._drive.stop()
+            if fault:
                 self._failed(source, f"it could not be stopped: {fault}")
             self._holds.clear()
 
@@ -262,6 +266,7 @@ class Output:
         try:
             fault = await self._drive.on()
         except Forbidden as forbidden:
+            self._retry_later()
             self._withdraw(hold, decision, *forbidden.verdict.reasons, seen=forbidden.verdict)
             return
         if failure:

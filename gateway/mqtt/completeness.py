@@ -134,7 +134,7 @@ class Completeness:
                 for hole in list(_overlapping(holes, *known)):
                     _subtract(holes, hole, known)
             for hole in holes:
-                yield f"{batch.numbering}: {_words(hole)} missing"
+                yield f"{batch.numbering}: missing {_words(hole)}"
             lane.missing = [*lane.missing, *holes][-LANES:]
         lane.high = max(lane.high, batch.last)
 
@@ -145,7 +145,7 @@ class Completeness:
         if not 1 <= first <= last <= HIGHEST:
             return
         about = Numbering(numbering.gateway, numbering.epoch, str(record.get("lane")))
-        yield f"{about}: {_words((first, last))} given up by the gateway: {record.get('reason')}"
+        yield f"{about}: the gateway gave up {_words((first, last))}: {record.get('reason')}"
         lane = self._lanes.get(about)
         if lane is not None:
             for hole in list(_overlapping(lane.missing, first, last)):
@@ -167,4 +167,4 @@ def _subtract(ranges: list[Range], hole: Range, taken: Range) -> None:
 
 def _words(span: Range) -> str:
     first, last = span
-    return f"{first} is" if first == last else f"{first} to {last} are"
+    return f"{first}" if first == last else f"{first} to {last}"

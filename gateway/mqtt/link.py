@@ -5,11 +5,9 @@ thread wakes up. Only connecting blocks (names, TCP, TLS), and that happens in a
 """
 
 import asyncio
-import contextlib
 import socket
 import ssl
 import struct
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,6 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.config import Mqtt
 from gateway.mqtt import security
+from gateway.mqtt.background import in_thread
 
 ANSWER = 10.0
 """How long the broker may take to answer a CONNECT [s]."""
@@ -96,7 +95,7 @@ class Link:
         self._resume = resume
         self._loop = asyncio.get_running_loop()
         self._answer = self._loop.create_future()
-        await _in_thread(self._open, self._discard)
+        await in_thread(self._open, self._discard)
         try:
             self._attach()
             async with asyncio.timeout(ANSWER):
@@ -278,34 +277,3 @@ def _properties(packet: int, **values: int | str) -> Properties:
     for name, value in values.items():
         setattr(made, name, value)
     return made
-
-
-async def _in_thread(work: Callable[[], None], undo: Callable[[], None]) -> None:
-    """Run *work* in a daemon thread: a name server that never answers must not hold up the shutdown.
-
-    When nobody waits any more by the time that *work* succeeded, *undo* is called.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def settle(error: OSError | None) -> None:
-        if done.done():
-            undo()
-        elif error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
-
-    def body() -> None:
-        error: OSError | None = OSError("connecting failed")
-        try:
-            work()
-            error = None
-        except OSError as problem:
-            error = problem
-        finally:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the process is ending
-                loop.call_soon_threadsafe(settle, error)
-
-    threading.Thread(target=body, name="mqtt-connect", daemon=True).start()
-    await done

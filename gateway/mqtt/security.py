@@ -12,6 +12,17 @@ class Unusable(OSError):
     """A secret or certificate cannot be used, and what to do about it. It is tried again later."""
 
 
+class _Tidy(ssl.SSLSocket):
+    """Closes when the handshake fails; paho would leave that to the collector, one socket an attempt."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 def port(settings: Mqtt) -> int:
     """Return the port: the configured one, else 8883 with TLS and 1883 without (IANA)."""
     return settings.port or (1883 if settings.tls is None else 8883)
@@ -46,6 +57,7 @@ def context() -> ssl.SSLContext:
     """Return a context that verifies the broker's certificate and its name, with TLS 1.2 at least."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.sslsocket_class = _Tidy
     return made
 
 

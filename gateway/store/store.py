@@ -15,7 +15,7 @@ from gateway.store.file import Lock, open_database
 from gateway.store.keeper import Keeper
 from gateway.store.log import Log, Stored
 from gateway.store.pending import row_of
-from gateway.store.reader import Reader
+from gateway.store.reader import Found, Reader
 from gateway.store.salvage import salvage
 from gateway.store.tally import Counts, Drop
 from gateway.store.worker import Worker
@@ -88,16 +88,19 @@ class Store:
         return await done
 
     async def after(self, lane: Lane, seq: int, limit: int) -> list[Stored]:
-        """Return up to *limit* durable records behind *seq*, in order. A failing disk makes it wait."""
+        """Return up to *limit* durable records behind *seq*, in order. A failing disk makes it wait.
+
+        A record that the disk has made unreadable is dropped and announced, and left out.
+        """
         while True:
-            try:
-                rows = await self._outlet.after(lane, seq, self.durable(lane), limit)
-            except sqlite3.Error as error:
-                self._keeper.neglect("reading", error)
-                await self._clock.sleep(_AGAIN)
-            else:
-                self._keeper.neglect("reading", None)
+            found = await self._read(lane, seq, limit)
+            rows = [Stored(one.seq, one.body) for one in found if one.record is not None]
+            for one in found:
+                if one.record is None:
+                    await self.drop(lane, one.seq, one.seq, "damaged")
+            if rows or not found:
                 return rows
+            seq = found[-1].seq
 
     def durable(self, lane: Lane) -> int:
         """Return the last number that is durable; 0 before the first."""
@@ -155,6 +158,17 @@ class Store:
             return await self._views.find(identifier, self.durable(Lane.EVENTS) + 1)
         except sqlite3.Error as error:
             raise StoreError(advice(error)) from error
+
+    async def _read(self, lane: Lane, seq: int, limit: int) -> list[Found]:
+        while True:
+            try:
+                found = await self._outlet.after(lane, seq, self.durable(lane), limit)
+            except sqlite3.Error as error:
+                self._keeper.neglect("reading", error)
+                await self._clock.sleep(_AGAIN)
+            else:
+                self._keeper.neglect("reading", None)
+                return found
 
     def status(self) -> dict[str, object]:
         """Return `writable`, `problem` (a sentence), `path`, `bytes`, `waiting` and `committed_age` [s]."""

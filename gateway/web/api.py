@@ -1,19 +1,16 @@
 """The HTTP views. All of them only read: nothing that HTTP can say moves an actuator."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
-from fastapi import FastAPI, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from gateway.web.door import Door
 from gateway.web.metrics import Metrics
 from gateway.web.page import POLICY, page
+from gateway.web.window import ReadingsWindow, Window, asked, asked_id, id_parameter, parameters
 
 
 class Source(Protocol):
@@ -44,22 +41,6 @@ class Source(Protocol):
         ...
 
 
-class _Window(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(100, ge=1, le=1000, description="Most records to return, newest first.")
-    before: int | None = Field(None, ge=1, lt=2**63, description="Only records before this sequence number.")
-
-
-class _ReadingsWindow(_Window):
-    device: str | None = Field(
-        None, pattern="^[a-z][a-z0-9_]*$", max_length=40, description="Only this device's."
-    )
-
-
-Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="A decision's id, 32 hexadecimal digits.")]
-
-
 def build(source: Source) -> FastAPI:
     """Return the views of *source* as an ASGI application."""
     answers: Counter[int] = Counter()
@@ -71,7 +52,7 @@ def build(source: Source) -> FastAPI:
         description="A city sensor gateway. Everything here can only be read.",
         docs_url=None,  # it would load its script from another server
         redoc_url=None,
-        exception_handlers={RequestValidationError: _unusable, HTTPException: _refusal},
+        exception_handlers={HTTPException: _refusal},
     )
     app.state.refused = refused
     app.add_middleware(Door, policy=POLICY, answers=answers, refused=refused)
@@ -105,16 +86,19 @@ def _add_health(app: FastAPI, source: Source, metrics: Metrics) -> None:
 
 
 def _add_records(app: FastAPI, source: Source) -> None:
-    @app.get("/readings", summary="Stored readings, newest first")
-    async def readings(window: Annotated[_ReadingsWindow, Query()]) -> JSONResponse:
+    @app.get("/readings", summary="Stored readings, newest first", openapi_extra=parameters(ReadingsWindow))
+    async def readings(request: Request) -> JSONResponse:
+        window = asked(request, ReadingsWindow)
         return JSONResponse({"readings": await source.readings(window.device, window.limit, window.before)})
 
-    @app.get("/decisions", summary="Recorded decisions, newest first")
-    async def decisions(window: Annotated[_Window, Query()]) -> JSONResponse:
+    @app.get("/decisions", summary="Recorded decisions, newest first", openapi_extra=parameters(Window))
+    async def decisions(request: Request) -> JSONResponse:
+        window = asked(request, Window)
         return JSONResponse({"decisions": await source.decisions(window.limit, window.before)})
 
-    @app.get("/decisions/{id}", summary="One decision, and in words why it was taken")
-    async def decision(id: Id) -> JSONResponse:
+    @app.get("/decisions/{id}", summary="One decision, and why it was taken", openapi_extra=id_parameter())
+    async def decision(request: Request) -> JSONResponse:
+        id = asked_id(request)
         body = await source.decision(id)
         if body is None:
             raise HTTPException(404, f"there is no decision {id} here; it may be older than what is kept")
@@ -132,20 +116,3 @@ async def _refusal(request: Request, error: Exception) -> JSONResponse:
         error.detail if error.detail not in ("Not Found", "Method Not Allowed") else said[error.status_code]
     )
     return JSONResponse({"error": default}, error.status_code, error.headers)
-
-
-async def _unusable(request: Request, error: Exception) -> JSONResponse:
-    """Answer parameters that cannot be used with a sentence for each."""
-    assert isinstance(error, RequestValidationError)
-    known = ["before", "limit", *(["device"] if request.url.path == "/readings" else [])]
-    return JSONResponse({"error": "; ".join(_sentence(problem, known) for problem in error.errors())}, 422)
-
-
-def _sentence(problem: Mapping[str, Any], known: Sequence[str]) -> str:
-    name = str(problem["loc"][-1])[:40]
-    if problem["type"] == "extra_forbidden":
-        close = get_close_matches(name, known, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-        return f"there is no parameter {name!r}; {hint}"
-    rule = problem["msg"].split(", ")[0].replace("Input should", "must").replace("String should", "must")
-    return f"{name} {rule}; {str(problem['input'])[:40]!r} is not usable"

@@ -32,7 +32,7 @@ def _decision(body: Body, explanation: str) -> Markup:
 
 
 def _basis(body: Body) -> Markup:
-    """Return what the decision looked at, folded away: in a table what the explanation says after its first sentence."""
+    """Return what the decision looked at, folded away: what the explanation says after its first sentence."""
     id = f"d-{body['id']}"
     summary = tag("summary", "What it looked at", id=f"{id}-summary")
     link = tag("a", "the record itself", href=f"/decisions/{body['id']}", id=f"{id}-record")

@@ -133,7 +133,8 @@ def _provenance(device: Status, now: float) -> Markup:
     latest = device["latest"]
     age = f"Read {span(now - latest['time'])} ago, " if latest else "To be read "
     parts = [f"{age}every {span(device['interval'])}", words.many(device["measures"], "time")]
-    parts += [f"{count(device[name])} {name}" for name in ("failures", "missed") if device[name]]
+    parts += [words.many(device["failures"], "failure")] if device["failures"] else []
+    parts += [f"{count(device['missed'])} missed"] if device["missed"] else []
     lines = [where, " · ".join(parts)]
     if device["state"] != "running" and device["reason"]:
         lines.insert(0, f"For {span(device['since'])}: {device['reason']}")
@@ -174,7 +175,7 @@ def _rules(rules: list[Status]) -> list[Markup]:
 
 
 def _rule(rule: Status) -> Markup:
-    phase = tag("p", words.phase(rule["phase"], rule["since"]), class_=f"phase {rule['phase']}")
+    phase = tag("p", words.phase(rule["phase"], rule["since"], rule["mode"]), class_=f"phase {rule['phase']}")
     blind = tag("p", f"It cannot decide: {rule['blind']}", class_="warning")
     who = f"{rule['id']}, version {rule['version']} · {rule['owner']} answers for it · ends {rule['expires']}"
     mode = chip(words.MODES.get(rule["mode"], rule["mode"]), f"mode-{rule['mode']}")

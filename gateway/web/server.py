@@ -7,8 +7,9 @@ from collections import Counter
 from typing import Any
 
 import h11
-import uvicorn
+import uvicorn.server
 from fastapi import FastAPI
+from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 CLIENTS = 32
@@ -34,7 +35,7 @@ class Unavailable(OSError):
 class Server:
     """A server that listens. Stop it with `stop`."""
 
-    def __init__(self, inner: uvicorn.Server, listener: socket.socket) -> None:
+    def __init__(self, inner: uvicorn.server.Server, listener: socket.socket) -> None:
         self._inner = inner
         self._listener = listener
         self.host: str
@@ -57,8 +58,8 @@ async def serve(app: FastAPI, host: str, port: int) -> Server:
     """Serve *app* at *host* and *port* (0 takes a free one) until stopped. Raises Unavailable."""
     listener = await _listen(host, port)
     connection = _connection(app.state.refused)
-    inner = uvicorn.Server(
-        uvicorn.Config(
+    inner = uvicorn.server.Server(
+        Config(
             app,
             loop="none",
             http=connection,

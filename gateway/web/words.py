@@ -151,8 +151,8 @@ def size(number: float) -> str:
 def span(seconds: float) -> str:
     """Return a length of time in its two largest units: `4 s`, `3 min 20 s`, `2 h 5 min`, `6 d 4 h`."""
     whole = max(0, round(seconds))
-    if 0 < seconds < 1:
-        return f"{seconds:.2g} s"
+    if 0.05 <= seconds < 0.95:
+        return f"{seconds:.1f} s"
     for large, small, ratio, length in (("d", "h", 24, 3600), ("h", "min", 60, 60), ("min", "s", 60, 1)):
         if whole >= ratio * length:
             most, rest = divmod(whole // length, ratio)
@@ -180,6 +180,8 @@ def place(shape: Mapping[str, Any]) -> str:
     return f"{abs(north):.4f}° {'N' if north >= 0 else 'S'}, {abs(east):.4f}° {'E' if east >= 0 else 'W'}"
 
 
-def phase(name: str, since: float) -> str:
-    """Return where a rule is in its life, and for how long [s]."""
+def phase(name: str, since: float, mode: str) -> str:
+    """Return where a rule is in its life, and for how long [s]; a pilot is never in force."""
+    if name == "firing" and mode == "shadow":
+        return f"Would have been in force for {span(since)}"
     return f"{PHASES.get(name, name.capitalize() + ' for')} {span(since)}"

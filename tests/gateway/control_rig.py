@@ -52,8 +52,10 @@ class Paper:
     delay: float = 0.0
     fail: bool = False
     records: list[Record] = field(default_factory=list)
+    tries: int = 0
 
     async def record(self, record: Record) -> int:
+        self.tries += 1
         await asyncio.sleep(self.delay)
         if self.fail:
             raise JournalError("the disk is full")
@@ -84,6 +86,7 @@ class Rig:
         self.journal = Paper(self.log)
         self.lid: bool | None = True
         self.broken = False
+        self.timeless = False
         self.beats = 0
         self.changed: list[str] = []
         lid = Permissive("lid.closed", self._lid)
@@ -94,13 +97,20 @@ class Rig:
             ),
         }
         place = {"name": "Quay 3", "latitude": 52.0, "longitude": None}
-        self.control = Control(switches, self.journal, instant, clock, place, self.changed.append, self._beat)
+        self.control = Control(
+            switches, self.journal, self._now, clock, place, self.changed.append, self._beat
+        )
 
     def _lid(self) -> tuple[bool | None, tuple[Input, ...]]:
         if self.broken:
             raise RuntimeError("a defect")
         reason = "last seen 14 s ago, limit 5 s" if self.lid is None else ""
         return self.lid, (Input("lid.closed", self.lid, 14.0, reason),)
+
+    def _now(self) -> Instant:
+        if self.timeless:
+            raise RuntimeError("a defect")
+        return instant()
 
     def _beat(self) -> None:
         self.beats += 1

@@ -3,6 +3,7 @@
 import contextlib
 import resource
 import sqlite3
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,13 @@ def rows(path: Path, query: str) -> list[Any]:
 
 def seqs(path: Path, lane: Lane) -> list[int]:
     return [seq for (seq,) in rows(path, f"SELECT seq FROM {lane} ORDER BY seq")]
+
+
+def crash_image(path: Path, to: Path) -> Path:
+    """Copy the files as a kill would leave them. By another process: closing a copy here would drop locks."""
+    to.mkdir()
+    subprocess.run(["cp", *path.parent.glob(path.name + "*"), to], check=True)
+    return to / path.name
 
 
 def books_agree(store: Store, path: Path, floors: dict[Lane, int]) -> None:

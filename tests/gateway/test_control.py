@@ -364,6 +364,19 @@ def test_a_slow_journal_does_not_stretch_max_on(virtual):
     assert off - on <= 10.0 + 1e-5
 
 
+def test_a_slow_journal_does_not_stretch_a_max_on_shorter_than_its_patience(virtual):
+    async def test(rig):
+        fired = asyncio.create_task(rig.fire())
+        await asyncio.sleep(0.01)
+        rig.journal.delay = 3.0
+        await fired
+        await asyncio.sleep(1)
+
+    rig = virtual(running(test, max_on=0.1))
+    (on, _), (off, _) = rig.moves(SIREN)[1:3]
+    assert off - on <= 0.1 + 1e-5
+
+
 def test_the_guard_is_asked_again_after_the_decision_was_recorded(virtual):
     async def test(rig):
         rig.journal.delay = 0.5
@@ -602,6 +615,34 @@ def test_a_defect_in_a_permissive_stops_control_with_everything_off(virtual):
         assert not rig.on(SIREN)
 
     virtual(main())
+
+
+def test_a_defect_while_stopping_leaves_nothing_on(virtual):
+    async def main():
+        rig = Rig()
+        await rig.control.start()
+        supervisor = asyncio.create_task(rig.control.run())
+        await rig.fire(SwitchOn("siren"), SwitchOn("motor"))
+        rig.timeless = True
+        rig.wires.hang = {(SIREN, False)}
+        with pytest.raises(BaseExceptionGroup, match="safe state"):
+            await rig.control.stop()
+        assert not rig.on(MOTOR)
+        rig.wires.hang = set()
+        supervisor.cancel()
+        await asyncio.wait({supervisor})
+        assert not rig.on(SIREN)
+
+    virtual(main())
+
+
+def test_does_not_beat_while_a_supervision_hangs(virtual):
+    async def test(rig):
+        async with rig.control._outputs["motor"]._lock:
+            await asyncio.sleep(30)
+            assert rig.beats < 15
+
+    virtual(running(test))
 
 
 def test_beats_while_it_supervises(virtual):

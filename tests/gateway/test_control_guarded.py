@@ -14,7 +14,7 @@ from tests.gateway.control_rig import MOTOR, SIREN, Rig
 TURN = 1e-5  # [s] the loop's own slack
 RECORD = 0.25  # [s] that the journal may take towards off
 REVIEW = 0.1  # [s] after which a change that nobody announces is seen
-ANSWER = 1.0  # [s] after which an order to the actuator is given up
+MENDED = 3.0  # [s] for an order that hangs to be given up, and the next to be tried
 NAMES = {SIREN: "siren", MOTOR: "motor"}
 LINES = st.sampled_from([SIREN, MOTOR])
 RULES = st.sampled_from(["a", "b", "c"])
@@ -87,7 +87,7 @@ class Guarded(RuleBasedStateMachine):
         """The limits bind from when the wires are free: first the order under way, then the next try."""
         if line not in self.on_since:
             return
-        free = self.free_since + 2 * ANSWER + 1.0 if self.free_since else 0.0
+        free = self.free_since + MENDED if self.free_since else 0.0
         end = max(self.on_since[line] + MAX_ON, free)
         self._expect(now <= end + TURN, f"{NAMES[line]} on for {now - self.on_since[line]} s")
         if line == MOTOR and self.rig.lid is not True:
@@ -195,6 +195,11 @@ class Guarded(RuleBasedStateMachine):
 
 
 Guarded.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    print_blob=True,
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
 )
 TestGuarded = Guarded.TestCase

@@ -173,6 +173,17 @@ def test_a_poke_measures_at_once_and_leaves_the_schedule_alone(virtual):
     virtual(main())
 
 
+def test_a_turn_that_a_poked_measurement_runs_into_is_not_missed(virtual):
+    async def main():
+        bench = Bench(Thermometer(takes=0.3), interval=10.0)
+        asyncio.get_running_loop().call_later(9.9, bench.sampler.poke)
+        await bench.run(25)
+        assert bench.sensor.measured == pytest.approx([0, 9.9, 20], abs=1e-6)
+        assert bench.sampler.missed == 0
+
+    virtual(main())
+
+
 def test_stopping_leaves_the_device_inert(virtual):
     async def main():
         assert (await Bench(Thermometer()).run(2)).sensor.stops == 1

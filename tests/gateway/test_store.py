@@ -43,9 +43,11 @@ def test_a_reading_waits_for_the_interval_and_an_event_does_not(tmp_path, virtua
             await asyncio.sleep(0.2)
             await news
             assert store.durable(READINGS) == 1
+            began = asyncio.get_running_loop().time()
             store.add(event())
             await store.changed()
             assert store.durable(EVENTS) == 1
+            assert asyncio.get_running_loop().time() - began < 1
             assert store.status()["waiting"] == 0
 
     virtual(main())
@@ -110,9 +112,9 @@ def test_changed_wakes_every_waiter_once_something_is_durable(tmp_path):
     run(main())
 
 
-async def a_minute(store, clock):
+async def a_minute(store, clock, seconds=61):
     """Let the store look for what may be trimmed, and return when it has."""
-    clock.ahead += 61
+    clock.ahead += seconds
     for _ in range(2):
         await store.record(event())
 
@@ -165,8 +167,8 @@ def test_a_trim_goes_on_chunk_by_chunk(tmp_path):
                 store.add(reading())
             await store.record(reading())
             await store.delivered(READINGS, 11_000)
-            for first in (5001, 10_001, 11_001):
-                await a_minute(store, clock)
+            for seconds, first in ((61, 5001), (1.1, 10_001), (1.1, 11_001)):
+                await a_minute(store, clock, seconds)
                 assert seqs(path, READINGS) == list(range(first, 12_001))
 
     run(main())
@@ -248,6 +250,19 @@ def test_a_drop_is_counted_announced_and_gone(tmp_path):
             assert store.counts()[READINGS] == Counts(10, 7, 0, {"refused": 3})
         async with opened(path) as store:
             assert store.counts()[READINGS] == Counts(10, 7, 0, {"refused": 3})
+
+    run(main())
+
+
+def test_the_number_of_a_dropped_last_record_is_not_given_again(tmp_path):
+    async def main():
+        async with opened(tmp_path / "s.db") as store:
+            for _ in range(5):
+                await store.record(reading())
+            await store.drop(READINGS, 5, 5, "test")
+        async with opened(tmp_path / "s.db") as store:
+            assert store.counts()[READINGS] == Counts(5, 0, 4, {"test": 1})
+            assert await store.record(reading()) == 6
 
     run(main())
 

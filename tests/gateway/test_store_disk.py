@@ -11,9 +11,11 @@ import pytest
 from gateway.reading import Lane, encode
 from gateway.store import Counts, Store, StoreError
 from gateway.store import keeper as keeper_module
+from gateway.store.pending import Pending, row_of
 from tests.gateway.store_rig import (
     Ahead,
     books_agree,
+    crash_image,
     event,
     failing_disk,
     opened,
@@ -155,24 +157,69 @@ def test_memory_is_bounded_and_what_it_has_no_room_for_is_announced(tmp_path, mo
     run(main())
 
 
-def test_all_memory_lost_before_a_restart_is_no_number_given_twice(tmp_path, monkeypatch):
-    """The numbers of rows that memory lost have no rows: the saved high-water mark alone knows them."""
+def test_what_failed_gives_way_to_what_came_meanwhile():
+    """Of rows on their way to the disk and rows behind them, memory loses the older ones."""
+    rows = [row_of(reading(float(value), device=BIG)) for value in range(4)]
+    pending = Pending(2 * rows[0].size)
+    for row in rows[:2]:
+        pending.add(row)
+    assert pending.take(9) == (0, rows[:2])
+    for row in (rows[2], rows[3], rows[3]):
+        pending.add(row)
+    assert len(pending) == 5
+    pending.failed()
+    assert len(pending) == 5
+    assert pending.take(9) == (3, [rows[3], rows[3]])
+    pending.failed()
+    assert pending.take(9) == (3, [rows[3], rows[3]])
+    pending.committed()
+    assert len(pending) == 0
+
+
+def test_a_record_that_became_unreadable_is_dropped_and_announced(tmp_path):
+    """A flipped bit in a text is no damage that SQLite sees; it must not hold up what comes behind it."""
+    path = tmp_path / "s.db"
+
+    async def main():
+        async with opened(path) as store:
+            for value in range(6):
+                await store.record(reading(float(value)))
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE telemetry SET body = CAST(x'ff7b7d' AS TEXT) WHERE seq = 2")
+            connection.execute("UPDATE telemetry SET body = substr(body, 3) WHERE seq IN (4, 5)")
+        connection.close()
+        async with opened(path) as store:
+            assert [row["seq"] for row in await store.recent(READINGS, 9)] == [6, 3, 1]
+            assert [one.seq for one in await store.after(READINGS, 1, 1)] == [3]
+            assert [one.seq for one in await store.after(READINGS, 0, 9)] == [1, 3, 6]
+            assert store.counts()[READINGS] == Counts(6, 0, 3, {"damaged": 3})
+            gaps = await store.recent(EVENTS, 9)
+            told = [(gap["first"], gap["last"], gap["reason"]) for gap in reversed(gaps)]
+            assert told == [(2, 2, "damaged"), (4, 4, "damaged"), (5, 5, "damaged")]
+            await store.delivered(READINGS, 6)
+            assert [one.seq for one in await store.after(READINGS, 0, 9)] == [1, 3, 6]
+
+    run(main())
+
+
+def test_numbers_whose_rows_memory_lost_are_not_given_again(tmp_path, monkeypatch):
+    """They have no rows: only the saved high-water mark knows them."""
     monkeypatch.setattr(keeper_module, "_MEMORY", 3000)
     path = tmp_path / "s.db"
 
     async def main():
-        clock = Ahead()
-        async with opened(path, clock=clock, keep=0) as store:
+        async with opened(path) as store:
             with failing_disk():
-                for _ in range(10):
+                for _ in range(2):
                     store.add(reading(device=BIG))
                 with pytest.raises(StoreError):
-                    await store.record(event())
+                    await store.record(reading(device=BIG))  # pushes both out, and is withdrawn itself
             await store.record(event())
-            high = store.durable(READINGS)
-            await store.drop(READINGS, high, high, "test")
-        async with opened(path) as store:
-            assert await store.record(reading()) == high + 1 == 11
+            assert store.counts()[READINGS] == Counts(2, 0, 0, {"memory": 2})
+            image = crash_image(path, tmp_path / "crash")
+        async with opened(image) as store:
+            assert store.counts()[READINGS] == Counts(2, 0, 0, {"memory": 2})
+            assert await store.record(reading()) == 3
 
     run(main())
 

@@ -270,6 +270,7 @@ def test_damage_found_in_use_is_moved_aside_at_the_next_start(tmp_path):
             while store.status()["writable"]:
                 await asyncio.sleep(0.01)
         assert "restart lamppost" in store.status()["problem"]
+        assert (tmp_path / "s.db.damaged").exists()  # so that the next start need not find it again
         waiting.cancel()
         await store.close()
 

@@ -56,16 +56,16 @@ def kill(path, times, seed):
     chance = random.Random(seed)
     best = dict.fromkeys(Lane, 0)
     for _ in range(times):
-        accepted = live_and_die(path, chance.uniform(0, 0.2))
+        accepted = live_and_die(path, chance.uniform(0, 0.12))
         assert all(accepted[lane] >= best[lane] or accepted[lane] == 0 for lane in Lane)
         best = {lane: max(best[lane], accepted[lane]) for lane in Lane}
         check(path, best)
-    assert best[Lane.TELEMETRY] > 10 * times
+    assert best[Lane.TELEMETRY] > 5 * times
     assert best[Lane.EVENTS] > times
 
 
 def test_nothing_accepted_is_lost_by_killing(tmp_path):
-    kill(tmp_path / "s.db", 8, seed=42)
+    kill(tmp_path / "s.db", 20, seed=42)
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ import errno
 import os
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import product
@@ -118,7 +120,8 @@ UNANSWERABLE = [
     ("/decisions?device=air", 422, "there is no parameter 'device'; there are before, limit"),
     ("/readings?limit=0&before=0", 422, "; before must be"),
     ("/decisions/../../etc/passwd", 404, "there is nothing at /etc/passwd"),
-    ("/decisions/COMPACT", 422, "id must match pattern"),
+    ("/decisions/COMPACT", 422, "an id is 32 hexadecimal digits, 0-9 and a-f; 'COMPACT' is not usable"),
+    ("/decisions/" + 33 * "0", 422, "an id is 32 hexadecimal digits"),
     ("/decisions/" + 32 * "0", 404, f"there is no decision {32 * '0'} here"),
     ("/nothing", 404, "there is nothing at /nothing; /openapi.json lists what there is"),
     ("/docs", 404, "there is nothing at /docs"),
@@ -190,6 +193,10 @@ def test_openapi_names_every_view() -> None:
             "/metrics",
         }
         assert set(paths) == views
+        told = {each["name"]: each for each in paths["/readings"]["get"]["parameters"]}
+        assert set(told) == {"before", "device", "limit"}
+        assert told["limit"]["schema"]["maximum"] == 1000
+        assert paths["/decisions/{id}"]["get"]["parameters"][0]["in"] == "path"
 
     asked(test)
 
@@ -397,6 +404,22 @@ def test_stopping_waits_for_nobody_for_long() -> None:
     asyncio.run(main())
 
 
+def test_stopping_cuts_off_who_does_not_take_the_answer() -> None:
+    async def main() -> None:
+        source = Recorded()
+        source.state["store"]["problem"] = 4_000_000 * "x"  # more than the socket's buffers hold
+        running = await serve(build(source), "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port, limit=1024)
+        writer.write(b"GET /status HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.sleep(0.1)
+        await running.stop()
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(4_000_000)
+        writer.close()
+
+    asyncio.run(main())
+
+
 def test_it_serves_ipv6_where_there_is_any() -> None:
     async def main() -> None:
         running = await serve(build(Recorded()), "::1", 0)
@@ -427,3 +450,20 @@ def _has_loopback6() -> bool:
 )
 def test_advice_by_errno(number: int, advice: str) -> None:
     assert advice in server._advice(OSError(number, os.strerror(number)))
+
+
+def test_it_imports_no_more_than_it_needs() -> None:
+    """And leaves pydantic and uvicorn as they were for whoever imports them later."""
+    script = """
+import sys, pydantic
+before = pydantic.BaseModel.model_config
+from gateway import web
+from tests.gateway.source import Recorded
+web.build(Recorded())
+heavy = {"click", "multiprocessing", "pydantic.v1", "httptools", "uvloop", "websockets", "jinja2"}
+print(sorted(heavy & set(sys.modules)), pydantic.BaseModel.model_config is before)
+import uvicorn.main
+print(uvicorn.main.run.__module__, "multiprocessing" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] True\nuvicorn.main True\n"

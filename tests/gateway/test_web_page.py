@@ -73,6 +73,7 @@ def test_a_reader_finds_everything() -> None:
         "Did not switch compactor on for 4s: lid.closed is not known",
         "contact on line 17",
         "sen66 on street at 0x6B",
+        "93 598 times · 9 failures · 3 missed",
         "The rule river_siren cannot decide: river.stage is not known",
         "lid.closed not known: last seen 14 s ago, limit 5 s",
         "Accepted 654 321 812 = delivered 654 200 812 + held 100 0 + dropped 21 0",
@@ -139,6 +140,7 @@ def test_a_value_is_the_present_one_for_three_intervals_of_a_running_device() ->
     taken = device["latest"]["time"]
     assert fresh(device, taken + 3.0)
     assert not fresh(device, taken + 3.1)
+    assert fresh(device | {"interval": 10.0}, taken + 30.0)
     assert not fresh(device | {"state": "lost"}, taken)
     assert not fresh(device | {"latest": None}, taken)
 
@@ -294,7 +296,9 @@ def test_an_unknown_unit_is_shown_as_it_is() -> None:
     [
         (-3.0, "0 s"),
         (0.0, "0 s"),
-        (0.25, "0.25 s"),
+        (0.04, "0 s"),
+        (0.34, "0.3 s"),
+        (0.96, "1 s"),
         (59.4, "59 s"),
         (59.6, "1 min"),
         (200.0, "3 min 20 s"),
@@ -313,6 +317,12 @@ def test_spans_in_words(seconds: float, text: str) -> None:
 )
 def test_sizes_in_words(number: float, text: str) -> None:
     assert words.size(number) == text
+
+
+def test_a_pilot_is_never_in_force() -> None:
+    assert words.phase("firing", 3.0, "off") == "In force for 3 s"
+    assert words.phase("firing", 3.0, "shadow") == "Would have been in force for 3 s"
+    assert words.phase("pending", 3.0, "shadow") == "Its condition has held for 3 s"
 
 
 def test_places_in_words() -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 from drivers.bus import I2C, NoAcknowledge
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
 
+POLL = 0.01  # s between looks for a new range: a tenth of the usual period, and little of the bus's time
 ADDRESSES: tuple[int, ...] = (0x29,)
 """The address after each power-up; the part forgets any other."""
 
@@ -179,11 +180,11 @@ class Driver:
     async def _fresh(self, period: float | None = None) -> None:
         """Wait for a new range: two periods and 50 ms at most."""
         limit = 2 * (period or self._options.period) + 0.05
-        for _ in range(math.ceil(limit / 0.005)):
+        for _ in range(math.ceil(limit / POLL)):
             polarity, ready = await self._read(POLARITY, 2)
             if (ready & 1) == (0 if polarity & 0x10 else 1):
                 return
-            await self._clock.sleep(0.005)
+            await self._clock.sleep(POLL)
         raise DeviceError(f"no range within {limit:g} s: the part does not range")
 
     async def _read(self, index: int, count: int) -> bytes:

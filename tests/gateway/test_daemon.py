@@ -1,0 +1,316 @@
+"""The daemon as a whole, in a process of its own: what it promises when things end badly, or well."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import Broker, Mosquitto, free_port, needs_mosquitto
+from tests.gateway.daemon_rig import STREET, Collector, Manager, Process, until
+
+pytestmark = pytest.mark.broker
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Start]:
+    """Start a daemon that does not outlive the test."""
+    started: list[Process] = []
+
+    def start(broker: int, more: str = "", text: str = STREET, **environment: str) -> Process:
+        started.append(Process(tmp_path, broker, more, text).start(**environment))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+
+
+@pytest.fixture
+def collect() -> Iterator[Callable[[int], Collector]]:
+    """Start a collector that is closed at the end."""
+    started: list[Collector] = []
+
+    def start(port: int) -> Collector:
+        started.append(Collector(port))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def dense(collector: Collector, lanes: dict) -> None:
+    """Everything accepted has arrived, in order and without a hole."""
+    for lane, figures in lanes.items():
+        assert collector.seen[lane] == list(range(1, figures["accepted"] + 1)), lane
+
+
+def test_a_daemon_that_is_killed_twice_loses_nothing(daemon, broker: Broker, collect):
+    collector = collect(broker.port)
+    process = daemon(broker.port)
+    for _ in range(2):
+        before = process.accepted()
+        until(lambda before=before: process.accepted() > before + 30)
+        process.kill()
+        process.start()
+    until(lambda: process.accepted() > 100)
+    lanes = process.lanes()
+    until(lambda: collector.has(lanes))
+    status, seconds = process.stop()
+    assert (status, seconds < 5.0) == (0, True)
+    final = {lane: {"accepted": _last(process.folder / "pole.db", lane)} for lane in lanes}
+    until(lambda: collector.has(final))
+    dense(collector, final)
+
+
+@needs_mosquitto
+def test_a_broker_that_is_killed_loses_nothing_of_what_the_daemon_has_accepted(daemon, mosquitto, collect):
+    broker: Mosquitto = mosquitto("allow_anonymous true")
+    collector = collect(broker.port)
+    broker.send(signal.SIGUSR1)  # Mosquitto writes the collector's session down, as it does by itself in time
+    process = daemon(broker.port)
+    until(lambda: len(collector.seen["telemetry"]) > 30)
+    broker.kill()
+    at_the_kill = process.accepted()
+    until(lambda: process.accepted() > at_the_kill + 30)
+    assert process.get("/readyz")["ready"] is True, "a broker that is gone does not make the gateway unready"
+    process.kill()  # and the daemon with it, in the middle of the outage
+    process.start()
+    until(lambda: process.accepted() > at_the_kill + 60)
+    collector.subscribed.clear()
+    broker.start()
+    assert collector.subscribed.wait(10)
+    lanes = process.lanes()
+    until(lambda: collector.has(lanes), 20)
+    process.stop()
+    final = {lane: {"accepted": _last(process.folder / "pole.db", lane)} for lane in lanes}
+    until(lambda: collector.has(final))
+    dense(collector, final)
+
+
+@needs_mosquitto
+def test_what_an_acl_refuses_is_held_and_delivered_once_it_is_allowed(daemon, mosquitto, collect, tmp_path):
+    acl = tmp_path / "acl"
+    acl.write_text("topic read #\ntopic write lamppost/pole/state/#\ntopic write lamppost/pole/status\n")
+    broker: Mosquitto = mosquitto("allow_anonymous true", f"acl_file {acl}")
+    collector = collect(broker.port)
+    process = daemon(broker.port)
+    until(lambda: process.accepted() > 40)
+    status = process.get("/status")
+    assert sum(lane["delivered"] for lane in status["store"]["lanes"].values()) == 0
+    assert status["mqtt"]["state"] == "refused"
+    assert "Not authorized" in status["mqtt"]["reason"]
+    acl.write_text("topic readwrite #\n")
+    broker.send(signal.SIGHUP)
+    lanes = process.lanes()
+    until(lambda: collector.has(lanes), 30)
+    for lane, figures in lanes.items():
+        seen = collector.seen[lane]
+        assert seen[: figures["accepted"]] == list(range(1, figures["accepted"] + 1))
+
+
+def test_a_broker_that_is_not_there_is_waited_for(daemon, broker: Broker, collect):
+    broker.kill()
+    process = daemon(broker.port)
+    until(lambda: process.accepted() > 30)
+    ready = process.get("/readyz")
+    assert (ready["ready"], ready["broker"]) == (True, "connecting")
+    broker.start()
+    collector = collect(broker.port)
+    until(lambda: collector.completeness.records > 30, 20)
+    held = lambda: sum(lane["held"] for lane in process.lanes().values())  # noqa: E731
+    until(lambda: held() < 10)
+
+
+def test_systemd_hears_that_it_is_ready_how_it_is_and_that_it_lives(daemon, tmp_path):
+    manager = Manager(tmp_path)
+    process = daemon(free_port(), NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="1000000")
+    first = manager.hear()
+    assert "READY=1" in first.split("\n")
+    assert "3 of 3 devices running" in first + manager.hear()
+    began = time.monotonic()
+    assert all("WATCHDOG=1" in manager.hear() for _ in range(4))
+    assert time.monotonic() - began < 4.0
+    manager.close()
+    assert process.stop()[0] == 0
+
+
+def test_a_second_daemon_on_the_same_store_is_refused_and_the_first_goes_on(daemon, tmp_path):
+    first = daemon(free_port())
+    until(lambda: first.accepted() > 5)
+    command = [sys.executable, "-m", "gateway", "run", "--config", str(first.config)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert second.returncode == 1
+    assert "another lamppost" in second.stderr
+    assert "Traceback" not in second.stderr
+    before = first.accepted()
+    until(lambda: first.accepted() > before)
+
+
+def test_a_bad_configuration_starts_nothing(tmp_path):
+    process = Process(tmp_path, free_port(), '[[device]]\nid = "x"\ndriver = "bme28"\nbus = "i2c"\n')
+    command = [sys.executable, "-m", "gateway", "run", "--config", str(process.config)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 2
+    assert 'there is no driver "bme28"; did you mean "bme280"?' in ended.stderr
+    assert not list(tmp_path.glob("*.db*"))
+
+
+ELSEWHERE = """
+[[bus]]
+id = "far"
+path = "/dev/i2c-77"
+
+[[device]]
+id = "lonely"
+driver = "bme280"
+bus = "far"
+interval = "100ms"
+
+[[device]]
+id = "nobody"
+driver = "ina226"
+bus = "i2c"
+address = 0x41
+interval = "100ms"
+"""
+
+
+def test_an_absent_bus_is_said_once_and_the_rest_runs(daemon):
+    process = daemon(free_port(), ELSEWHERE)
+    until(lambda: process.accepted() > 60)
+    states = {each["id"]: each for each in process.get("/status")["devices"]}
+    assert states["lonely"]["state"] == "lost"
+    assert "/dev/i2c-77" in states["lonely"]["reason"]
+    assert (states["weather"]["state"], states["weather"]["failures"]) == ("running", 0)
+    assert process.log.count("lonely is lost") == 1
+
+
+RULE = """
+[[rule]]
+id = "lamp"
+says = "{says}"
+owner = "Tests <tests@city.example>"
+expires = 2099-12-31
+mode = "off"
+when = "ground.age < duration('1h')"
+do = [{{ switch = "lamp" }}]
+[[rule.test]]
+given = {{ "ground.age" = "1s" }}
+expect = true
+"""
+LAMP = """
+[[device]]
+id = "lamp"
+driver = "switch"
+line = 5
+interval = "200ms"
+guard = { max_on = "1h" }
+
+[rules]
+files = ["rules.toml"]
+"""
+
+
+def test_sighup_takes_new_rules_refuses_bad_ones_and_says_what_needs_a_restart(daemon, tmp_path):
+    rules = tmp_path / "rules.toml"
+    rules.write_text(RULE.format(says="As it was."))
+    process = daemon(free_port(), LAMP)
+    until(lambda: (process.get("/status") or {"decisions": []})["decisions"])
+    says = lambda: process.get("/status")["rules"][0]["says"]  # noqa: E731
+    rules.write_text(RULE.format(says="As it is now."))
+    process.send(signal.SIGHUP)
+    until(lambda: says() == "As it is now.")
+    rules.write_text(RULE.format(says="Broken.").replace("ground.age", "grund.age"))
+    process.send(signal.SIGHUP)
+    until(lambda: "the old one stays" in process.log)
+    assert says() == "As it is now."
+    rules.write_text(RULE.format(says="As it is now."))
+    process.config.write_text(process.config.read_text().replace('commit = "100ms"', 'commit = "200ms"'))
+    process.send(signal.SIGHUP)
+    until(lambda: "[store] can only change with a restart" in process.log)
+    assert process.get("/healthz")
+
+
+def test_an_orderly_stop_switches_off_and_writes_down_why(daemon, tmp_path):
+    (tmp_path / "rules.toml").write_text(RULE.format(says="Burns."))
+    process = daemon(free_port(), LAMP)
+    until(lambda: any(each["on"] for each in (process.get("/status") or {"switches": []})["switches"]))
+    status, seconds = process.stop()
+    assert (status, seconds < 5.0) == (0, True)
+    kinds = _events(tmp_path / "pole.db")
+    assert kinds[-1] == "event", "the last word is that the gateway stopped"
+    bodies = _bodies(tmp_path / "pole.db", "decision")
+    assert '"outcome":"acted"' in bodies[0]
+    assert '"outcome":"released"' in bodies[-1]
+    assert "the gateway is stopping" in bodies[-1]
+
+
+def test_without_http_the_web_framework_is_never_imported(tmp_path):
+    process = Process(tmp_path, free_port())
+    process.config.write_text(process.config.read_text().replace("[http]", "[http]\nenabled = false"))
+    script = (
+        "import asyncio, sys\nfrom pathlib import Path\nfrom gateway.app.check import plan\n"
+        "from gateway.app.daemon import Daemon\n"
+        "async def main():\n"
+        f"    daemon = Daemon(plan(Path({str(process.config)!r})))\n"
+        "    running = asyncio.create_task(daemon.run())\n"
+        "    await daemon.ready.wait()\n    daemon.stopping.set()\n    assert await running == 0\n"
+        "asyncio.run(main())\n"
+        "unwanted = {'fastapi', 'starlette', 'uvicorn', 'aiomqtt', 'rich', 'iotcore', 'gpiozero'}\n"
+        "print(sorted(unwanted & set(sys.modules)))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    assert ended.stdout.strip() == "[]", ended.stderr
+
+
+def test_a_port_that_is_taken_is_said_and_ends_the_start_with_outputs_safe(daemon, tmp_path):
+    first = daemon(free_port())
+    until(lambda: first.get("/healthz"))
+    other = tmp_path / "other"
+    other.mkdir()
+    second = Process(other, free_port())
+    second.config.write_text(
+        second.config.read_text().replace(f"port = {second.page}", f"port = {first.page}")
+    )
+    command = [sys.executable, "-m", "gateway", "run", "--config", str(second.config)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 1
+    assert str(first.page) in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_demo_delivers_every_record_and_says_so():
+    pytest.importorskip("iotcore")
+    command = [sys.executable, "-m", "gateway", "demo", "--for", "6", "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert '"held": 0' in ended.stdout
+    assert '"dropped": 0' in ended.stdout
+
+
+def _last(path: Path, lane: str) -> int:
+    with _reading(path) as reader:
+        return int(reader.execute(f"SELECT max(seq) FROM {lane}").fetchone()[0])
+
+
+def _events(path: Path) -> list[str]:
+    with _reading(path) as reader:
+        return [kind for (kind,) in reader.execute("SELECT kind FROM events ORDER BY seq")]
+
+
+def _bodies(path: Path, kind: str) -> list[str]:
+    with _reading(path) as reader:
+        return [b for (b,) in reader.execute("SELECT body FROM events WHERE kind = ? ORDER BY seq", (kind,))]
+
+
+def _reading(path: Path) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True))
