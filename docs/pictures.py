@@ -22,7 +22,8 @@ MOMENT = 23.0
 
 CHROMIUM = (
     "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1280,1500",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--window-size=1280,1500",
 )  # fmt: skip
 
 

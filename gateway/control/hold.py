@@ -61,9 +61,7 @@ class Holds:
 
     def ask(self, transition: Transition, command: SwitchOn) -> None:
         """Add a hold, in place of the one that the same rule had for the same command."""
-        replaced = self._all.pop((transition.rule, str(command)), None)
-        if replaced:
-            replaced.firing = False
+        self._all.pop((transition.rule, str(command)), None)  # so that it takes its place at the end
         self._all[transition.rule, str(command)] = Hold(transition, command)
 
     def end(self, rule: str) -> None:

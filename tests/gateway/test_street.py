@@ -1,0 +1,161 @@
+"""The demo's pole on its emulated street, two storms long, in virtual time."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers.device import Quantity
+from drivers.street import CYCLE, UNPLUGGED
+from gateway.app.check import plan
+from gateway.app.hardware import Hardware
+from gateway.app.pole import Pole
+from gateway.clock import LoopClock, Now, Quality
+from gateway.health import Health
+from gateway.reading import Decision, Event, Outcome, Reading, Record
+from tests.conftest import VirtualLoop
+
+DEMO = Path(__file__).parent.parent.parent / "deploy" / "demo.toml"
+
+
+@dataclass
+class Night:
+    """Everything that the pole said and did, with the second at which it did."""
+
+    readings: list[tuple[float, Reading]] = field(default_factory=list)
+    records: list[tuple[float, Record]] = field(default_factory=list)
+    levels: list[tuple[float, int, bool]] = field(default_factory=list)
+    devices: list[dict[str, Any]] = field(default_factory=list)
+
+    def decisions(self, command: str, *outcomes: Outcome) -> list[float]:
+        """Return when decisions on *command* with one of *outcomes* were recorded."""
+        return [
+            time
+            for time, record in self.records
+            if isinstance(record, Decision)
+            and record.command.startswith(command)
+            and record.outcome in outcomes
+        ]
+
+    def events(self, kind: str) -> list[tuple[float, Event]]:
+        return [(time, each) for time, each in self.records if isinstance(each, Event) and each.type == kind]
+
+    def values(self, device: str, quantity: Quantity) -> list[tuple[float, float]]:
+        return [
+            (time, each.values[quantity])
+            for time, each in self.readings
+            if each.device == device and quantity in each.values
+        ]
+
+
+class Journal:
+    def __init__(self, night: Night) -> None:
+        self.night = night
+
+    async def record(self, record: Record) -> None:
+        self.night.records.append((asyncio.get_running_loop().time(), record))
+
+
+async def _live(seconds: float) -> Night:
+    night, loop, clock = Night(), asyncio.get_running_loop(), LoopClock()
+    now = Now(wall=lambda: 1.7e9 + loop.time(), monotonic=loop.time, quality=lambda: Quality.SYNCHRONIZED)
+    hardware = Hardware(clock)
+    pole = Pole(
+        plan(DEMO, keep_expired=True),
+        hardware,
+        Journal(night),
+        clock,
+        now,
+        Health(clock),
+        lambda reading: night.readings.append((loop.time(), reading)),
+        lambda event: night.records.append((loop.time(), event)),
+    )
+    await pole.start()
+    await asyncio.sleep(seconds)
+    assert not pole.broken.done()
+    await pole.stop()
+    night.devices = pole.devices()
+    street = hardware.street
+    assert street is not None
+    assert not any(street.pins.levels[line] for line in (23, 24, 25)), "every output is off at the end"
+    return night
+
+
+@pytest.fixture(scope="module")
+def night() -> Night:
+    """Two storms and two minutes of rubbish."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(_live(2 * CYCLE))
+
+
+def test_the_noise_meter_is_lost_and_back_by_itself_once_in_every_storm(night):
+    lost, back = night.events("lamppost.device.lost"), night.events("lamppost.device.back")
+    assert [each.subject for _, each in lost + back] == ["noise"] * 4
+    for cycle, ((gone, _), (found, _)) in enumerate(zip(lost, back, strict=True)):
+        low, high = (cycle * CYCLE + each for each in UNPLUGGED)
+        assert low <= gone <= low + 3.0
+        assert high <= found <= high + 9.0, "within the pauses of its back-off"
+
+
+def test_the_others_never_miss_an_interval(night):
+    others = [each for each in night.devices if each["id"] not in ("noise", "air")]
+    assert {each["id"]: (each["missed"], each["failures"]) for each in others} == {
+        each["id"]: (0, 0) for each in others
+    }
+    air = next(each for each in night.devices if each["id"] == "air")
+    assert air["missed"] <= 1, "the particle meter's first result takes longer than its interval"
+
+
+def test_the_compactor_runs_for_its_limited_time_with_the_lid_closed_and_the_fill_falls(night):
+    on, off = (
+        night.decisions("compactor on", Outcome.ACTED),
+        night.decisions("compactor off", Outcome.RELEASED),
+    )
+    assert len(on) >= 3
+    for began, ended in zip(on, off, strict=True):
+        assert ended - began == pytest.approx(3.0, abs=0.3)
+        before = [fill for time, fill in night.values("bin", Quantity.FILL) if time <= began][-1]
+        after = next(fill for time, fill in night.values("bin", Quantity.FILL) if time >= ended + 0.6)
+        assert before >= 80.0
+        assert after < before
+        closed = [value for time, value in night.values("lid", Quantity.CLOSED) if time <= began][-1]
+        assert closed == 1.0
+
+
+def test_a_collection_is_asked_for_once_when_pressing_no_longer_helps(night):
+    requests = night.events("lamppost.collection.requested")
+    assert len(requests) == len(night.decisions("announce lamppost.collection", Outcome.ACTED)) >= 1
+    time, request = requests[0]
+    assert len([began for began in night.decisions("compactor on", Outcome.ACTED) if began < time]) >= 2
+    assert request.subject == "bin"
+    assert request.data["fill"] >= 65.0
+    assert request.data["reason"] == "still full after pressing"
+    assert request.data["priority"] == "normal"
+    assert request.data["place"]["name"].startswith("Corner of")
+
+
+def test_rain_lifts_the_river_until_the_siren_sounds_and_it_stops_when_the_water_falls(night):
+    on = night.decisions("siren on", Outcome.ACTED)
+    off = night.decisions("siren off", Outcome.RELEASED, Outcome.TRIPPED)
+    assert len(on) == len(off) == 2
+    stages = night.values("river", Quantity.STAGE)
+    for began, ended in zip(on, off, strict=True):
+        before = [stage for time, stage in stages if began - 2.0 <= time <= began]
+        assert all(stage >= 2.0 for stage in before), "it has held for two seconds"
+        assert [stage for time, stage in stages if time <= ended][-1] < 1.6
+    assert any(level > 80.0 for _, level in night.values("noise", Quantity.SOUND_LEVEL)), "the meter hears it"
+
+
+def test_a_pilot_moves_nothing_and_is_written_down(night):
+    assert night.decisions("announce lamppost.noise.loud", Outcome.SHADOWED)
+    assert not night.events("lamppost.noise.loud")
+
+
+def test_every_movement_is_recorded_before_it_is_seen(night):
+    for switch in ("siren", "compactor", "lock"):
+        moves = [time for time, on in night.values(switch, Quantity.ON) if on]
+        decided = night.decisions(f"{switch} on", Outcome.ACTED)
+        assert all(any(each <= move for each in decided) for move in moves)
+        assert moves
