@@ -74,6 +74,7 @@ class Store(_Model):
     path: Path
     commit: Duration = 1.0
     keep: Pause = 86400.0
+    keep_events: Pause = 90 * 86400.0
     max_size: Size = 1 << 30
 
 

@@ -171,6 +171,8 @@ class Scripted:
     received: list[Publish] = field(default_factory=list)
     connects: list[bytes] = field(default_factory=list)
     disconnects: int = 0
+    pings: int = 0
+    mute: bool = False  # does not answer pings: half-open
     most: int = 0
     port: int = 0
     _waiting: set[int] = field(default_factory=set)
@@ -226,7 +228,9 @@ class Scripted:
         elif kind >> 4 == 3:
             self._publish(kind, body)
         elif kind >> 4 == 12:
-            self.write(0xD0, b"")
+            self.pings += 1
+            if not self.mute:
+                self.write(0xD0, b"")
         elif kind >> 4 == 14:
             self.disconnects += 1
 
@@ -255,6 +259,11 @@ def receive_maximum(value: int) -> bytes:
 def maximum_packet_size(value: int) -> bytes:
     """Return the CONNACK property Maximum Packet Size (MQTT 5.0, 3.2.2.3.6)."""
     return b"\x27" + struct.pack("!I", value)
+
+
+def server_keep_alive(seconds: int) -> bytes:
+    """Return the CONNACK property Server Keep Alive (MQTT 5.0, 3.2.2.3.14)."""
+    return b"\x13" + struct.pack("!H", seconds)
 
 
 def _varint(number: int) -> bytes:

@@ -196,10 +196,9 @@ class Output:
         """Record the decision and switch off at the time *at* [s], which is close or past."""
         source = self._source()
         await self._record_off(self._decide(source, outcome, reasons, seen))
-        cut = await self._until(at)
-        if cut.reasons and outcome is Outcome.RELEASED:
-            outcome, reasons = Outcome.TRIPPED, cut.reasons
-            self._later(self._decide(source, outcome, reasons, cut))
+        if not await self._reached(at):
+            self._wake.set()  # the guard has its own reasons now: the next turn acts on them
+            return
         now = self._clock.monotonic()
         if outcome is Outcome.RELEASED and self._holds.until(now) > now + EXACT:
             self._holds.prune(now + EXACT)  # another rule asked for it while this was recorded: it stays on
@@ -211,15 +210,14 @@ class Output:
         self._holds.prune(now + EXACT)
         self._wake.set()
 
-    async def _until(self, at: float) -> Verdict:
-        """Return at the time *at*, or as soon as the guard says so, with its reasons."""
-        while True:
-            now = self._clock.monotonic()
-            seen = self._guard.must_turn_off(now)
-            if at - now < EXACT or seen.reasons:
-                return seen if at - now >= EXACT else Verdict()
+    async def _reached(self, at: float) -> bool:
+        """Return True at the time *at*, or False as soon as the guard has reasons of its own before it."""
+        while (left := at - self._clock.monotonic()) >= EXACT:
+            if self._guard.must_turn_off(at - left).reasons:
+                return False
             self._wake.clear()
-            await self._pause(min(REVIEW, at - now))
+            await self._pause(min(REVIEW, left))
+        return True
 
     async def _record_off(self, decision: Decision) -> None:
         left = self._guard.deadline - self._clock.monotonic()

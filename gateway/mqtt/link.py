@@ -100,6 +100,7 @@ class Link:
             self._attach()
             async with asyncio.timeout(ANSWER):
                 await self._answer
+            self._tick()
         except TimeoutError:
             raise OSError(f"no answer from the broker within {ANSWER:g} s") from None
         finally:
@@ -172,7 +173,6 @@ class Link:
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket, self._writing = found, False
         asyncio.get_running_loop().add_reader(found, self._readable)
-        self._tick()
 
     def _tick(self) -> None:
         self._client.loop_misc()  # keepalive; may find the connection dead

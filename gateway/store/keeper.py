@@ -41,7 +41,7 @@ class Keeper:
         writer: Worker,
         path: Path,
         interval: float,
-        keep: float,
+        keep: Mapping[Lane, float],
         now: Callable[[], Instant],
         clock: Clock,
     ) -> None:
@@ -240,7 +240,8 @@ class Keeper:
             self._recover()
 
     async def _trim(self, now: float) -> None:
-        cursors, before = self._cursors(), self._now().time - self._keep
+        cursors, time = self._cursors(), self._now().time
+        before = {lane: time - keep for lane, keep in self._keep.items()}
         self._trimmed = now
         try:
             gone = await self._write(lambda: self._log.trim(cursors, before))

@@ -1,5 +1,6 @@
 """The writing side of the database: the one read-write connection, used in the writer's thread alone."""
 
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ CHUNK = 5000  # rows that one DELETE takes: 1.7 ms, and the WAL stays small
 _CHECKPOINT = 500  # pages in the WAL after which they go into the database
 _PAGE = 4096
 _LABEL = {Lane.TELEMETRY: "device", Lane.EVENTS: "kind"}
+_ANY_READING = {Lane.TELEMETRY: math.inf, Lane.EVENTS: -math.inf}  # decisions outlive readings
+_ANYTHING = dict.fromkeys(Lane, math.inf)
 
 Cursors = Mapping[Lane, int]
 
@@ -86,12 +89,12 @@ class Log:
         with self._transaction() as highs:
             self._save(cursors, highs)
 
-    def trim(self, cursors: Cursors, before: float) -> int:
-        """Delete up to CHUNK delivered rows per lane that are older than *before* [s, Unix]; return how many.
+    def trim(self, cursors: Cursors, before: Mapping[Lane, float]) -> int:
+        """Delete up to CHUNK delivered rows per lane, older than its *before* [s, Unix]; return how many.
 
         From the front, up to the first that is younger, so that a jump of the clock leaves no holes.
         """
-        ends = {lane: self._trimmable(lane, cursors[lane], before) for lane in Lane}
+        ends = {lane: self._trimmable(lane, cursors[lane], before[lane]) for lane in Lane}
         if not any(ends.values()):
             return 0
         with self._transaction() as highs:
@@ -183,11 +186,11 @@ class Log:
             self._connection.execute("INSERT INTO dropped VALUES (?, ?, ?, ?, ?)", (*drop, time))
 
     def _made_room(self, batches: Mapping[Lane, Batch], cursors: Cursors, at: Instant, done: Change) -> bool:
-        """Free pages: delivered rows first, then the oldest readings that are held. False: nothing helps."""
+        """Free pages: delivered readings, then events, then the oldest held readings. False: no help."""
         try:
             if self.full_of_pages:
                 self.checkpoint()
-            if self.trim(cursors, float("inf")):
+            if self.trim(cursors, _ANY_READING) or self.trim(cursors, _ANYTHING):
                 return True
             if not self._at_cap(batches):
                 return False  # the disk itself is full: what is held shall stay while somebody frees it

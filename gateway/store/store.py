@@ -61,7 +61,8 @@ class Store:
 
         try:
             epoch, log = await writer.call(begin)
-            keeper = Keeper(log, writer, path, settings.commit, settings.keep, now, clock)
+            keep = {Lane.TELEMETRY: settings.keep, Lane.EVENTS: settings.keep_events}
+            keeper = Keeper(log, writer, path, settings.commit, keep, now, clock)
             await keeper.start()
         except BaseException as error:
             await writer.stop(lock.release)

@@ -155,7 +155,30 @@ class Guarded(RuleBasedStateMachine):
 
         self.runner.run(main())
 
-    @rule(delay=st.sampled_from([0.0, 0.0, 0.1, 0.24, 0.9, 2.0, 1e6]), fail=st.booleans(), wait=WAITS)
+    @rule(command=COMMANDS, lid=st.sampled_from([True, False, None]), told=st.booleans(), wait=WAITS)
+    def calm_then_fire(self, command: SwitchOn, lid: bool | None, told: bool, wait: float) -> None:
+        """Everything works and has rested; a rule fires; then the lid changes."""
+        self.change_journal(0.0, False, 0.0)
+        self.mend_wires(MENDED)
+        self._do(firing=False, rule="calm", command=command, wait=0.0)
+        self.turn_lid(True, True, MIN_OFF + 0.1)
+        self._do(firing=True, rule="calm", command=command, wait=0.05)
+        self.turn_lid(lid, told, wait)
+
+    @rule(name=RULES, lid=st.sampled_from([False, None]), delay=st.sampled_from([0.0, 0.1, 0.9]), wait=WAITS)
+    def ask_with_the_lid_open(self, name: str, lid: bool | None, delay: float, wait: float) -> None:
+        """The lid opens before the decision is recorded, or while it is."""
+        self.change_journal(delay, False, 0.0)
+        self.mend_wires(MENDED)
+        self.turn_lid(lid if delay == 0 else True, True, MIN_OFF + 0.1)
+        self._do(firing=True, rule=name, command=SwitchOn("motor"), wait=delay / 2)
+        self.turn_lid(lid, False, wait)
+
+    @rule(
+        delay=st.sampled_from([0.0, 0.0, 0.1, 0.24, 0.9, 2.0, 1e6]),
+        fail=st.sampled_from([False, False, True]),
+        wait=WAITS,
+    )
     def change_journal(self, delay: float, fail: bool, wait: float) -> None:
         self.rig.journal.delay, self.rig.journal.fail = delay, fail
         self._do(wait=wait)

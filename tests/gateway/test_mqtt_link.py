@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from gateway.config import Mqtt
 from gateway.mqtt import face
 from gateway.mqtt.backoff import Backoff
 from gateway.reading import Lane, Reading
-from tests.brokers import Publish, Scripted, maximum_packet_size, receive_maximum
+from tests.brokers import Publish, Scripted, maximum_packet_size, receive_maximum, server_keep_alive
 from tests.gateway.mqtt_rig import Memory, in_order, running, until
 
 pytestmark = pytest.mark.broker
@@ -268,7 +269,7 @@ def test_a_broker_that_talks_rubbish_is_left_and_tried_again() -> None:
         async with Scripted() as broker:
             outbox = Memory()
             async with running(settings(broker), outbox) as delivery:
-                for _ in range(300):
+                for _ in range(120):
                     await until(lambda: delivery.describe()["state"] == "connected")
                     kind = chance.choice(
                         [0x20, 0x30, 0x32, 0x34, 0x40, 0x50, 0x60, 0x62, 0x90, 0xB0, 0xE0, 0xF0]
@@ -369,6 +370,39 @@ def test_a_disk_that_does_not_answer_holds_up_nothing_else(monkeypatch: pytest.M
                 await until(lambda: len(broker.received) == 3)
                 outbox.deaf = False
                 await until(lambda: outbox.cursors[Lane.EVENTS] == 3)
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_is_dead_is_noticed_by_the_keepalive() -> None:
+    async def main() -> None:
+        broker = Scripted(connack=(0, server_keep_alive(1)))
+        async with broker, running(settings(broker), Memory()):
+            await until(lambda: broker.pings == 1, 2)
+            assert len(broker.connects) == 1
+            broker.mute = True
+            await until(lambda: len(broker.connects) == 2, 4)
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_comes_too_late_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with Scripted() as broker:
+            async with running(settings(broker), Memory()) as delivery:
+                client = delivery._link._client
+                connect = client.connect
+
+                def slowly(*args: Any, **more: Any) -> Any:
+                    time.sleep(0.1)
+                    return connect(*args, **more)
+
+                monkeypatch.setattr(client, "connect", slowly)
+                await asyncio.sleep(0.02)
+            await until(lambda: broker.connects)
+            found = client.socket()
+            assert found is not None
+            await until(lambda: found.fileno() == -1)
 
     asyncio.run(main())
 

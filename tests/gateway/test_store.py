@@ -158,6 +158,22 @@ def test_only_delivered_rows_that_are_old_enough_are_trimmed(tmp_path):
     run(main())
 
 
+def test_events_are_kept_for_a_time_of_their_own(tmp_path):
+    path, clock = tmp_path / "s.db", Ahead()
+
+    async def main():
+        async with opened(path, clock=clock, keep=0, keep_events=86_400) as store:
+            await store.record(reading())
+            await store.record(event())
+            await store.delivered(READINGS, 1)
+            await store.delivered(EVENTS, 1)
+            await a_minute(store, clock)
+            assert seqs(path, READINGS) == []
+            assert seqs(path, EVENTS)[0] == 1
+
+    run(main())
+
+
 def test_a_trim_goes_on_chunk_by_chunk(tmp_path):
     path, clock = tmp_path / "s.db", Ahead()
 

@@ -35,7 +35,7 @@ class Life(RuleBasedStateMachine):
 
     @initialize()
     def open(self):
-        opening = Store.open(store_settings(self.path, keep=0), "pole-1", self.clock, NOW)
+        opening = Store.open(store_settings(self.path, keep=0, keep_events=0), "pole-1", self.clock, NOW)
         self.store = self.runner.run(opening)
 
     def teardown(self):
