@@ -188,7 +188,6 @@ class _Demo:
         running = asyncio.create_task(self.daemon.run())
         waiting = asyncio.create_task(self.daemon.ready.wait())
         await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        self.screen.page = self.daemon.page
         try:
             await self._show(running)
             status = await running
@@ -211,7 +210,7 @@ class _Demo:
         end = asyncio.get_running_loop().time() + (self.seconds or float("inf"))
         with self.screen.shown(FRAMES):
             while not running.done() and asyncio.get_running_loop().time() < end:
-                self.screen.status = self.daemon.status()
+                self.screen.status, self.screen.page = self.daemon.status(), self.daemon.page
                 await asyncio.wait({running}, timeout=1 / FRAMES)
 
     async def _sum_up(self) -> int:

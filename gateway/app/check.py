@@ -121,9 +121,13 @@ class _Checker:
             return None
         address = self._pin(path, device) if not part.addresses else self._target(path, device, part)
         self._guarded(path, device, part)
-        if address is not None:
+        if address is None:
+            return None
+        try:
             built = part.driver(_Unplugged(), address, LoopClock(), options)
-            yield Placed(device, part, options, address, frozenset(built.quantities))
+        except ValueError as error:
+            return self._say((*path, "options"), f"{device.id}: {error}")
+        yield Placed(device, part, options, address, frozenset(built.quantities))
         return None
 
     def _pin(self, path: KeyPath, device: settings.Device) -> int | None:

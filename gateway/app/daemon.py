@@ -29,8 +29,11 @@ STORE = "store"
 STORE_LIMIT, STORE_PERIOD = 30.0, 2.0
 """Seconds that the store's writer may go without progress, and how often it is asked."""
 
-GRACE = 2.5
-"""Seconds that each part of an orderly stop may take before it is given up; the outputs come first."""
+END, GRACE, LEAST = 4.2, 2.5, 0.3
+"""Seconds that an orderly stop may take, each part of it at the most, and each part even when it is late."""
+
+PAGE_PERIOD = 10.0
+"""Seconds before a port that was taken is tried again."""
 
 FIXED = ("gateway", "store", "mqtt", "http", "header", "bus")
 """The sections that a reload cannot change."""
@@ -46,6 +49,7 @@ class Daemon:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     page: str = ""
+    _deadline: float = float("inf")
     _began: float = field(default_factory=time.monotonic)
     _reload: asyncio.Event = field(default_factory=asyncio.Event)
     _broken: asyncio.Future[BaseException] = field(
@@ -59,7 +63,10 @@ class Daemon:
         async with AsyncExitStack() as stack:
             await self._build(stack)
             self.ready.set()
-            return await self._until_stopped()
+            status = await self._until_stopped()
+            self._deadline = self.clock.monotonic() + END
+            await self._stop_pole()  # the outputs first of all
+            return status
 
     def status(self) -> dict[str, Any]:
         """Return everything that there is to say, as `/status` shows it."""
@@ -74,7 +81,7 @@ class Daemon:
         config = self.plan.config
         self.health = Health(self.clock)
         self._store = await Store.open(config.store, config.gateway.id, self.clock, self.now)
-        stack.push_async_callback(_within, self._store.close, "closing the store")
+        stack.push_async_callback(self._within, self._store.close, "closing the store")
         self._delivery = Delivery(
             config.mqtt, config.gateway.id, self._store, self._meta, self._brief, self.now
         )
@@ -83,8 +90,8 @@ class Daemon:
         self._views = Views(self.plan, self._store, self._delivery, self.health, self.now, self._began)
         await self._views.recall()
         self._background(stack, self._delivery.run(), "delivery")
-        stack.push_async_callback(_within, self._delivery.stop, "leaving the broker")
-        stack.push_async_callback(_within, self._sign_off, "the last commit")
+        stack.push_async_callback(self._within, self._delivery.stop, "leaving the broker")
+        stack.push_async_callback(self._within, self._sign_off, "the last commit")
         self._pole = self._views.pole = self._new_pole()
         stack.push_async_callback(self._stop_pole)
         await self._pole.start()
@@ -92,11 +99,10 @@ class Daemon:
         self.health.expect(STORE, STORE_LIMIT)
         self._background(stack, self._ping(), STORE)
         if config.http.enabled:
-            await self._serve(stack)
+            self._background(stack, self._serve(), "page")
         self._background(stack, feed(self.health, self._line), "health")
         self._background(stack, self._reloads(), "reload")
-        gc.collect()
-        gc.freeze()  # what exists now stays for good: the collector need not walk it again
+        _settle()
 
     async def _until_stopped(self) -> int:
         """Wait for the end: 0 when it was asked for, 1 when a task that should never end did."""
@@ -143,7 +149,18 @@ class Daemon:
         )
 
     async def _stop_pole(self) -> None:
-        await _within(self._pole.stop, "putting every output into its safe state")
+        await self._within(self._pole.stop, "putting every output into its safe state")
+
+    async def _within(self, stop: Callable[[], Awaitable[None]], what: str) -> None:
+        """Run *stop* as long as the time allows; its failure must not keep the rest from stopping."""
+        left = max(LEAST, min(GRACE, self._deadline - self.clock.monotonic()))
+        try:
+            async with asyncio.timeout(left):
+                await stop()
+        except TimeoutError:
+            log.error("%s took longer than %.1f s and was given up", what, left)
+        except StoreError as error:
+            log.error("%s failed: %s", what, error)
 
     def _publish(self, reading: Reading) -> None:
         self._store.add(reading)
@@ -159,27 +176,48 @@ class Daemon:
         )
 
     async def _ping(self) -> None:
-        """Beat for the store as long as its writer answers, whether or not its disk does."""
+        """Beat for the store as long as its writer answers, whether or not its disk does.
+
+        A damaged file is for the next start to move aside and salvage: the daemon ends, outputs safe.
+        """
+        well = True
         while True:
             await self._store.ping()
             self.health.beat(STORE)
+            if self._store.damage:
+                raise StoreError(f"the store is damaged, and mended at the next start: {self._store.damage}")
+            ready, _ = self._views.ready()
+            if ready is not well:
+                well = ready
+                self._delivery.refresh()
             await self.clock.sleep(STORE_PERIOD)
 
-    async def _serve(self, stack: AsyncExitStack) -> None:
-        from gateway import web  # FastAPI costs 20 MB and a quarter of a second: only for those who want it
-
-        http = self.plan.config.http
-        server = await web.serve(web.build(self._views), http.host, http.port)
+    async def _serve(self) -> None:
+        """Serve the page until cancelled. A port that is taken is said once, and tried again and again."""
+        web, http, said = await asyncio.to_thread(_web), self.plan.config.http, False
+        while True:
+            try:
+                server = await web.serve(web.build(self._views), http.host, http.port)
+                break
+            except web.Unavailable as error:
+                if not said:
+                    log.error("no page for now: %s; everything else runs", error)
+                said = True
+                await self.clock.sleep(PAGE_PERIOD)
         self.page = server.url
         log.info("the page is at %s", self.page)
-        stack.push_async_callback(server.stop)
+        _settle()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await server.stop()
 
     async def _reloads(self) -> None:
         while True:
             await self._reload.wait()
             self._reload.clear()
             try:
-                await self._apply(plan(self.plan.path, keep_expired=True))
+                await self._apply(await asyncio.to_thread(plan, self.plan.path, True))
             except ConfigError as error:
                 for problem in error.problems:
                     log.error("%s", problem)
@@ -235,15 +273,16 @@ class Daemon:
         return f"{running} of {total} devices running, {held} held, broker {broker}"
 
 
-async def _within(stop: Callable[[], Awaitable[None]], what: str) -> None:
-    """Run *stop* for at most GRACE seconds; whatever fails there must not keep the rest from stopping."""
-    try:
-        async with asyncio.timeout(GRACE):
-            await stop()
-    except TimeoutError:
-        log.error("%s took longer than %g s and was given up", what, GRACE)
-    except StoreError as error:
-        log.error("%s failed: %s", what, error)
+def _web() -> Any:
+    from gateway import web  # FastAPI costs 10 MB and a tenth of a second: only for those who want it
+
+    return web
+
+
+def _settle() -> None:
+    """What exists now stays for good: the collector need not walk it again."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

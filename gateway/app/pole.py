@@ -25,7 +25,7 @@ DEADLINE = 5.0
 STALE = 3.0
 """Sampling intervals after which a reading is too old for a rule, where the configuration does not say."""
 
-CONTROL = "control"
+CONTROL, GUARDS = "control", "guards"
 SLACK = 15.0
 """Seconds by which a loop may be late before it counts as hung."""
 
@@ -76,6 +76,7 @@ class Pole:
     _samplers: dict[str, Sampler] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _derived: dict[str, Reading] = field(default_factory=dict)
+    _expected: list[str] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -85,15 +86,22 @@ class Pole:
         self._streams = [build(stream) for stream in self.plan.config.derive]
         self._engine = Engine(self._rules(), self._stale(), self.now)
         self._control = Control(
-            self._switches(), self.journal, self.now, self.clock, _place(self.plan), changed=self._moved
+            self._switches(),
+            self.journal,
+            self.now,
+            self.clock,
+            _place(self.plan),
+            changed=self._moved,
+            beat=lambda: self.health.beat(GUARDS),
         )
 
     async def start(self) -> None:
         """Put every output into its safe state, then begin to measure and to decide."""
         await self._control.start()
-        self.health.expect(CONTROL, SLACK)
+        self._expect(CONTROL, SLACK)
+        self._expect(GUARDS, SLACK)
         self._run(CONTROL, self._decide())
-        self._run("guards", self._control.run())
+        self._run(GUARDS, self._control.run())
         if self.hardware.street is not None:
             self._run("street", self.hardware.street.run())
         for name, placed in self.plan.devices.items():
@@ -101,11 +109,12 @@ class Pole:
 
     async def stop(self) -> None:
         """Every output to its safe state first, then everything else down."""
-        await self._cancel(CONTROL, "guards")
+        await self._cancel(CONTROL, GUARDS)
         await self._control.stop()
         await self._cancel(*self._tasks)
-        for loop in (CONTROL, *map(_loop, self._samplers)):
+        for loop in self._expected:
             self.health.forget(loop)
+        self._expected.clear()
 
     def take_rules(self, new: Plan) -> None:
         """Run the rules of *new*, whose devices are the same; those that did not change keep their state."""
@@ -139,6 +148,10 @@ class Pole:
         """Return the state of every rule."""
         return self._engine.status()
 
+    def _expect(self, loop: str, within: float) -> None:
+        self.health.expect(loop, within)
+        self._expected.append(loop)
+
     def _run(self, name: str, main: Coroutine[Any, Any, None]) -> None:
         task = self._tasks[name] = asyncio.create_task(main, name=name)
         task.add_done_callback(self._ended)
@@ -160,7 +173,7 @@ class Pole:
         where = {"line": placed.address} if placed.on_pins else {"address": placed.address}
         note = {"driver": placed.part.name, "domain": placed.part.domain, "bus": placed.config.bus, **where}
         loop = _loop(name)
-        self.health.expect(loop, interval + 2 * deadline + LONGEST_PAUSE + SLACK)
+        self._expect(loop, interval + 2 * deadline + LONGEST_PAUSE + SLACK)
         driver: Sensor = self._drivers[name]
         sensor = _Onlooker(driver) if isinstance(driver, Actuator) else driver
         sampler = Sampler(

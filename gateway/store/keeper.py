@@ -63,7 +63,7 @@ class Keeper:
         self._started: float | None = None  # when the write that is under way began
         self._committed = self._trimmed = clock.monotonic()
         self._retry, self._pause = 0.0, _RETRY[0]
-        self._problem = self._damage = ""
+        self._problem = self.damage = ""
         self._neglect: dict[str, str] = {}  # what fails beside the commits
         self._bytes = 0
         self._task: asyncio.Task[None] | None = None
@@ -316,13 +316,13 @@ class Keeper:
         self._problem, self._pause = "", _RETRY[0]
 
     def _look_at(self, error: sqlite3.Error) -> None:
-        if damaged(error) and not self._damage:
-            self._damage = advice(error)
+        if damaged(error) and not self.damage:
+            self.damage = advice(error)
             mark_damaged(self._path)
 
     def _failure(self) -> str:
-        if self._problem or self._damage:
-            return self._problem or self._damage
+        if self._problem or self.damage:
+            return self._problem or self.damage
         if self._started is not None and (age := self._clock.monotonic() - self._started) > _STUCK:
             return f"the disk has not answered for {age:.0f} s"
         if self._task is None or self._task.done():

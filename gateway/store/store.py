@@ -175,6 +175,11 @@ class Store:
         """Return `writable`, `problem` (a sentence), `path`, `bytes`, `waiting` and `committed_age` [s]."""
         return self._keeper.status()
 
+    @property
+    def damage(self) -> str:
+        """What SQLite said when it found the file damaged; "" while it is whole. A restart mends it."""
+        return self._keeper.damage
+
     async def close(self) -> None:
         """Commit what waits and let go of the file, within 2 s even when the disk does not answer."""
         try:
