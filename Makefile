@@ -28,7 +28,7 @@ demo: $(VENV)/demo.made
 	@$(BIN)/lamppost demo $(ARGS)
 
 test: $(VENV)/dev.made
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n 3 --dist worksteal $(ARGS)
 
 check: $(VENV)/dev.made
 	$(BIN)/python -m ruff check .

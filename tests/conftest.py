@@ -1,11 +1,17 @@
 """What every test may use: a clock and an event loop whose time costs nothing."""
 
 import asyncio
+import os
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True)  # a change is judged by the same examples each time
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 class VirtualClock:

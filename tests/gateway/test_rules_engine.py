@@ -405,7 +405,7 @@ class Model:
             return None
         if self.phase is Phase.INACTIVE:
             self.phase, self.since = Phase.PENDING, now
-        if now - self.since < self.wanted.wait:
+        if now - self.since < self.wanted.wait - 1e-10:  # what floats lose between ticks a nanosecond apart
             return None
         self.phase = Phase.FIRING
         return True
