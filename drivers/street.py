@@ -21,8 +21,8 @@ CYCLE = 60.0
 
 STORM = (6.0, 18.0)
 UNPLUGGED = (14.0, 19.0)
-STEP, LEAST = 0.1, 0.02
-"""Longest step of the world's integration, and the shortest one that is worth the time [s]."""
+STEP = 0.1
+"""Seconds from one look of the world to the next; so coarse, it costs next to nothing."""
 
 SENSOR_TO_FLOOR, SENSOR_TO_FULL = 1.10, 0.20  # the bin's ranging sensor [m]
 SENSOR_OVER_DATUM = 5.0  # the river's ranging sensor [m]
@@ -113,7 +113,7 @@ class Street:
     async def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
         """Carry one transfer, as drivers.bus.I2C; the part shows the street as it is now."""
         self.advance()
-        if address in self._wires.chips and self._now - self._shown.get(address, -1.0) >= LEAST:
+        if address in self._wires.chips and self._now - self._shown.get(address, -1.0) >= STEP:
             self._shown[address] = self._now
             for quantity, value in self._views[address]().items():
                 self._wires.chips[address].set(quantity, value)
@@ -153,10 +153,10 @@ class Street:
         if self._began is None:
             self._began = now
         target = now - self._began
-        if 0 < target - self._now < LEAST and self._now > 0:
+        if 0 < target - self._now < STEP and self._now > 0:
             return
         self._read_outputs()
-        while self._now < target:
+        while target - self._now > 1e-6:  # less would be lost in the sum
             seconds = min(STEP, target - self._now)
             self.scene.step(self._now, seconds)
             self._now += seconds
@@ -170,7 +170,7 @@ class Street:
         """Keep the street moving, so that lids open although nobody looks."""
         while True:
             self.advance()
-            await self.clock.sleep(0.1)
+            await self.clock.sleep(0.2)
 
     def _read_outputs(self) -> None:
         on = {

@@ -21,7 +21,7 @@ from gateway.config import ConfigError
 from gateway.health import Health, feed
 from gateway.mqtt import Delivery
 from gateway.reading import Event, Reading
-from gateway.store import Store, StoreError
+from gateway.store import Store, StoreError, prepare
 
 log = logging.getLogger("lamppost")
 
@@ -80,6 +80,7 @@ class Daemon:
         """Start in the order of the data; the stack stops in reverse, outputs first."""
         config = self.plan.config
         self.health = Health(self.clock)
+        await prepare(config.store, config.gateway.id)
         self._store = await Store.open(config.store, config.gateway.id, self.clock, self.now)
         stack.push_async_callback(self._within, self._store.close, "closing the store")
         self._delivery = Delivery(

@@ -6,7 +6,8 @@
 
 from gateway.store.errors import StoreError
 from gateway.store.log import Stored
+from gateway.store.prepare import prepare
 from gateway.store.store import Store
 from gateway.store.tally import Counts
 
-__all__ = ["Counts", "Store", "StoreError", "Stored"]
+__all__ = ["Counts", "Store", "StoreError", "Stored", "prepare"]

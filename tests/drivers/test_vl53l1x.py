@@ -188,7 +188,7 @@ def test_a_part_that_does_not_range_is_a_fault(chip, part, clock):
             await part.measure()
         return clock.now - began
 
-    assert asyncio.run(main()) <= 0.26
+    assert asyncio.run(main()) <= 0.27
 
 
 def test_a_brown_out_is_seen_and_a_new_start_heals_it(chip, part, clock):

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from gateway.reading import Lane
-from gateway.store import Counts, Store, StoreError, schema
+from gateway.store import Counts, Store, StoreError, prepare, schema
 from tests.gateway.store_rig import Ahead, event, opened, reading, rows, seqs, settings
 
 READINGS, EVENTS = Lane.TELEMETRY, Lane.EVENTS
@@ -340,5 +340,35 @@ def mutate_and_open(tmp_path, seed):
             for lane, counts in store.counts().items():
                 assert counts.accepted == counts.delivered + counts.held + sum(counts.dropped.values()), lane
             assert number == store.durable(READINGS)
+
+    run(main())
+
+
+def test_another_process_makes_the_file_and_this_one_never_imports_the_migrations(tmp_path):
+    script = (
+        "import asyncio, sys\nfrom pathlib import Path\nfrom gateway.config import Store as Settings\n"
+        "from gateway.store import Store, prepare\n"
+        "async def main():\n"
+        "    settings = Settings(path=Path(sys.argv[1]))\n"
+        "    await prepare(settings, 'pole-1')\n"
+        "    store = await Store.open(settings, 'pole-1')\n"
+        "    print(store.counts()['events'].accepted, 'sqlite_utils' in sys.modules)\n"
+        "    await store.close()\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "s.db")]
+    for _ in range(2):
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert ended.stdout == "0 False\n", ended.stderr
+
+
+def test_what_the_other_process_cannot_make_is_said_by_this_one(tmp_path):
+    (tmp_path / "file").write_text("not a directory")
+    broken = settings(tmp_path / "file" / "s.db")
+
+    async def main():
+        await prepare(broken, "pole-1")
+        with pytest.raises(StoreError, match="not writable"):
+            await Store.open(broken, "pole-1")
 
     run(main())

@@ -74,7 +74,7 @@ async def _live(seconds: float) -> Night:
     )
     await pole.start()
     await asyncio.sleep(seconds)
-    assert not pole.broken.done()
+    assert not pole.broken.done(), pole.broken.result()
     await pole.stop()
     night.devices = pole.devices()
     street = hardware.street

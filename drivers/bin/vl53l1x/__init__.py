@@ -11,7 +11,7 @@ from typing import Literal
 from drivers.bus import I2C, NoAcknowledge
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
 
-POLL = 0.01  # s between looks for a new range: a tenth of the usual period, and little of the bus's time
+POLL = 0.02  # s between looks for a new range: a fifth of the usual period, and little of the bus's time
 ADDRESSES: tuple[int, ...] = (0x29,)
 """The address after each power-up; the part forgets any other."""
 
