@@ -12,7 +12,7 @@ from gateway.reading import Lane, encode
 from gateway.store import Counts, Store, StoreError
 from gateway.store import keeper as keeper_module
 from gateway.store.pending import Pending, row_of
-from tests.gateway.store_rig import (
+from tests.gateway.store_rig import NOW, (
     Ahead,
     books_agree,
     crash_image,
@@ -159,7 +159,8 @@ def test_memory_is_bounded_and_what_it_has_no_room_for_is_announced(tmp_path, mo
 
 def test_what_failed_gives_way_to_what_came_meanwhile():
     """Of rows on their way to the disk and rows behind them, memory loses the older ones."""
-    rows = [row_of(reading(float(value), device=BIG)) for value in range(4)]
+    at = NOW()  # the same for all: a time with fewer digits would make a smaller row
+    rows = [row_of(reading(float(value), device=BIG, at=at)) for value in range(4)]
     pending = Pending(2 * rows[0].size)
     for row in rows[:2]:
         pending.add(row)
