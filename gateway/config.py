@@ -21,6 +21,13 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB)")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 ACCEPT_PLAINTEXT = "i accept that anyone on the way can read and forge"
 _NAME = r"^[a-z][a-z0-9_]*$"
+_GATEWAY = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+_PREFIX = r"^[^+#\x00/][^+#\x00]*$"
+_PATTERNS = {
+    _NAME: "lower-case letters, digits and underscores, and start with a letter",
+    _GATEWAY: "letters, digits, - and _, and start with a letter or digit: it is a part of every topic",
+    _PREFIX: "a topic without + and #, and not start with /",
+}
 
 
 def duration(text: Any) -> Any:
@@ -64,7 +71,7 @@ class Place(_Model):
 class Gateway(_Model):
     """Who this gateway is."""
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
+    id: Annotated[str, Field(pattern=_GATEWAY, max_length=60)]
     place: Place = Place()
 
 
@@ -92,7 +99,7 @@ class Mqtt(_Model):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     client_id: str | None = None
-    prefix: Annotated[str, Field(pattern=r"^[^+#\x00/][^+#\x00]*$")] = "lamppost"
+    prefix: Annotated[str, Field(pattern=_PREFIX)] = "lamppost"
     username: str | None = None
     password_file: Path | None = None
     password_credential: str | None = None
@@ -267,10 +274,8 @@ def _sentence(detail: ErrorDetails, keys: KeyPath, siblings: list[str]) -> str:
             return _unknown(name, keys, siblings)
         case "missing":
             return f'{_dotted(keys[:-1]) or "the file"} needs the key "{name}"'
-        case "string_pattern_mismatch" if detail.get("ctx", {}).get("pattern") == _NAME:
-            return (
-                f"{_dotted(keys)} must be lower-case letters, digits and underscores, and start with a letter"
-            )
+        case "string_pattern_mismatch":
+            return f"{_dotted(keys)} must be {_PATTERNS[detail['ctx']['pattern']]}"
     said = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{_dotted(keys)}: {said}"
 

@@ -15,7 +15,7 @@ from gateway.clock import LoopClock
 from gateway.config import Config, ConfigError, Problem
 from gateway.places import Path as KeyPath
 from gateway.rules import Expression, RuleFile, Type
-from gateway.toml import did_you_mean
+from gateway.toml import did_you_mean, read
 
 EMULATED = "emulated:street"
 """The path of a bus or header whose targets are the emulated street's."""
@@ -96,6 +96,7 @@ class _Checker:
         self._broker()
         whole = len(devices) == len(self.draft.document.data.get("device", ())) and not self.problems
         if self.draft.problems or not whole:  # a name that is unknown may be one that was broken above
+            self._rule_files_read()
             return Plan(self.path, config, devices, (), {})
         types = _types(devices, config.derive)
         return Plan(self.path, config, devices, self._rules(types, devices), self._permissives(types))
@@ -239,6 +240,14 @@ class _Checker:
         except ConfigError as error:
             self.problems.extend(error.problems)
             return ()
+
+    def _rule_files_read(self) -> None:
+        """Look at the rule files as far as that goes without names: they are there, and they are TOML."""
+        for path in self.draft.config.rules.files:
+            try:
+                read(path)
+            except ConfigError as error:
+                self.problems.extend(error.problems)
 
     def _permissives(self, types: Mapping[str, Type]) -> dict[str, tuple[Expression, ...]]:
         found: dict[str, tuple[Expression, ...]] = {}

@@ -61,6 +61,7 @@ def test_a_good_file_becomes_a_plan_with_paths_from_its_own_folder(tmp_path):
     ("old", "new", "said"),
     [
         ('driver = "sen66"', 'driver = "sen6"', '13: there is no driver "sen6"; did you mean "sen66"?'),
+        ("pole-17", "pole 17", "2: gateway.id must be letters, digits, - and _"),
         ('bus = "i2c"', 'buss = "i2c"', '14: device[1] has no key "buss"; did you mean "bus"?'),
         ('bus = "i2c"', 'bus = "i2"', '14: there is no bus "i2"; did you mean "i2c"?'),
         ("address = 0x77", "address = 0x29", "20: a bme280 cannot be at 0x29; it can be at 0x76, 0x77"),
@@ -104,6 +105,12 @@ def test_every_problem_is_said_at_once(tmp_path):
     )
     lines = [each.split(":")[1] for each in problems(tmp_path, text)]
     assert {"1", "4", "13", "21"} <= set(lines)
+
+
+def test_a_rule_file_that_is_not_there_is_said_beside_the_rest(tmp_path):
+    said = problems(tmp_path, GOOD.replace('"sen66"', '"sen6"') + '[rules]\nfiles = ["none.toml"]\n')
+    assert len(said) == 2
+    assert "none.toml:1: cannot be read" in said[0]
 
 
 def test_an_unreadable_file_is_a_problem_and_no_traceback(tmp_path):

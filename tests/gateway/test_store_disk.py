@@ -12,7 +12,8 @@ from gateway.reading import Lane, encode
 from gateway.store import Counts, Store, StoreError
 from gateway.store import keeper as keeper_module
 from gateway.store.pending import Pending, row_of
-from tests.gateway.store_rig import NOW, (
+from tests.gateway.store_rig import (
+    NOW,
     Ahead,
     books_agree,
     crash_image,
