@@ -53,7 +53,8 @@ def _json(item: Item) -> str:
 
 
 def _words(summary: dict[str, int]) -> str:
+    refused = summary["refused"]
     return (
         f"{summary['records']} records, {summary['duplicates']} of them again, {summary['missing']} missing, "
-        f"{summary['refused']} messages refused"
+        f"{refused} message{'s' * (refused != 1)} refused"
     )

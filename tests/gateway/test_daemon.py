@@ -1,5 +1,6 @@
 """The daemon as a whole, in a process of its own: what it promises when things end badly, or well."""
 
+import json
 import signal
 import sqlite3
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
 
 from tests.brokers import Broker, Mosquitto, free_port, needs_mosquitto
@@ -128,6 +130,46 @@ def test_a_broker_that_is_not_there_is_waited_for(daemon, broker: Broker, collec
     until(lambda: collector.completeness.records > 30, 20)
     held = lambda: sum(lane["held"] for lane in process.lanes().values())  # noqa: E731
     until(lambda: held() < 10)
+
+
+def watch(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `lamppost watch` to its end."""
+    command = [sys.executable, "-m", "gateway", "watch", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20)
+
+
+def test_watch_follows_any_gateway_and_says_that_nothing_is_missing(daemon, broker: Broker):
+    process = daemon(broker.port)
+    until(lambda: process.accepted() > 10)
+    ended = watch("--config", str(process.config), "--for", "2", "--json")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert ended.returncode == 0, ended.stderr
+    assert lines[-1]["records"] > 10
+    assert (lines[-1]["missing"], lines[-1]["refused"]) == (0, 0)
+    faces = {line["face"] for line in lines if "face" in line}
+    assert {"status", "meta", "state/weather", "state/lid"} <= faces
+    assert {line["body"]["kind"] for line in lines if "seq" in line} >= {"reading"}
+
+
+def test_watch_refuses_what_is_not_a_gateways_counts_it_and_names_what_is_missing(broker: Broker):
+    batch = {"gateway": "pole", "epoch": "0" * 8, "lane": "telemetry", "records": [{"kind": "reading"}]}
+    sender = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    sender.connect("127.0.0.1", broker.port)
+    sender.loop_start()
+    command = [sys.executable, "-m", "gateway", "watch", "--port", str(broker.port), "--for", "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith("following all gateways")
+        sender.publish("lamppost/pole/log/telemetry", b"not JSON", 1)
+        for first in (1, 5):
+            sender.publish("lamppost/pole/log/telemetry", json.dumps({**batch, "first": first}), 1)
+        said = running.stdout.read()
+    sender.disconnect()
+    sender.loop_stop()
+    assert "was refused: it is not JSON" in said
+    assert "missing 2 to 4" in said
+    assert said.splitlines()[-1] == "2 records, 0 of them again, 3 missing, 1 message refused"
+    assert running.returncode == 1
 
 
 def test_systemd_hears_that_it_is_ready_how_it_is_and_that_it_lives(daemon, tmp_path):
