@@ -282,6 +282,19 @@ def test_sighup_takes_new_rules_refuses_bad_ones_and_says_what_needs_a_restart(d
     assert process.get("/healthz")
 
 
+def test_sighup_takes_new_devices_while_the_store_and_the_page_go_on(daemon):
+    process = daemon(free_port())
+    until(lambda: process.accepted() > 5)
+    intervals = lambda: {each["id"]: each["interval"] for each in process.get("/status")["devices"]}  # noqa: E731
+    changed = process.config.read_text().replace('interval = "50ms"', 'interval = "200ms"')
+    process.config.write_text(changed + '[[device]]\nid = "power"\ndriver = "ina226"\nbus = "i2c"\n')
+    process.send(signal.SIGHUP)
+    until(lambda: "the new configuration is in force" in process.log)
+    assert intervals() == {"weather": 0.2, "ground": 0.1, "lid": 0.1, "power": 10.0}
+    until(lambda: all(each["state"] == "running" for each in process.get("/status")["devices"]))
+    assert "lost" not in process.log
+
+
 def test_an_orderly_stop_switches_off_and_writes_down_why(daemon, tmp_path):
     (tmp_path / "rules.toml").write_text(RULE.format(says="Burns."))
     process = daemon(free_port(), LAMP)
