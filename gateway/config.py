@@ -161,11 +161,16 @@ class Derive(_Model):
     """A stream that turns one device's readings into readings of its own."""
 
     id: Name
-    kind: Literal["fill", "stage"]
+    kind: Literal["fill", "stage", "mean", "min", "max", "energy_mean", "percentile"]
     source: Annotated[str, Field(alias="from")]
     empty: float | None = None
     full: float | None = None
     reference: float | None = None
+    over: Duration | None = None
+    every: Duration | None = None
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    aligned: str | None = None
+    percent: Annotated[float, Field(ge=0, le=100)] | None = None
 
 
 class Rules(_Model):

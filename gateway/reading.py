@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from drivers.device import Missing, Quantity
-from gateway.clock import Instant
+from gateway.clock import Instant, Quality
 
 SIGNIFICANT = 9
 """Digits of a value that are kept: more than any part resolves, fewer than binary fractions need."""
@@ -203,6 +203,14 @@ class Transition:
 
 
 Record: TypeAlias = Reading | Event | Decision | Gap
+
+
+def reading_of(body: Mapping[str, Any]) -> Reading:
+    """Return the reading that *body* is the shape of, as the store gives it back. Raises ValueError."""
+    at = Instant(body["time"], body["mono"], body["boot"], Quality(body["clock"]))
+    values = {Quantity(name): float(value) for name, value in body["values"].items()}
+    missing = {Quantity(name): Missing(why) for name, why in body.get("missing", {}).items()}
+    return Reading(body["device"], at, values, missing)
 
 
 def encode(record: Record) -> str:

@@ -197,24 +197,22 @@ class _Checker:
             seen.setdefault(key, device.config.id)
 
     def _streams(self, devices: Mapping[str, Placed]) -> None:
-        known = {f"{name}.{quantity}" for name, device in devices.items() for quantity in device.quantities}
+        """A stream is made from a device, or from a stream that stands above it."""
+        intervals = {
+            f"{name}.{quantity}": device.config.interval
+            for name, device in devices.items()
+            for quantity in device.quantities
+        }
         for index, stream in self._listed("derive", self.draft.config.derive):
             path: KeyPath = ("derive", index)
-            takes = derive.INPUTS[stream.kind]
-            if stream.source not in known:
-                hint = did_you_mean(stream.source, known)
+            if stream.source not in intervals:
+                hint = did_you_mean(stream.source, intervals)
                 self._say((*path, "from"), f'there is no reading "{stream.source}"{hint}')
-            elif not stream.source.endswith(f".{takes}"):
-                self._say((*path, "from"), f"{stream.kind} is made from a {takes}, not from {stream.source}")
-            needed = derive.PARAMETERS[stream.kind]
-            for key in ("empty", "full", "reference"):
-                if (getattr(stream, key) is None) == (key in needed):
-                    verb = "needs" if key in needed else "does not take"
-                    self._say((*path, key), f'{stream.kind} {verb} the key "{key}"')
-            if None not in (stream.empty, stream.full) and not (stream.empty or 0) > (stream.full or 0):
-                self._say(
-                    (*path, "empty"), "empty is the distance down to the floor: it must be larger than full"
-                )
+                continue
+            source = intervals[stream.source]
+            for key, said in derive.problems(stream, source):
+                self._say((*path, key), said)
+            intervals[f"{stream.id}.{derive.gives(stream)}"] = derive.interval(stream, source)
 
     def _broker(self) -> None:
         mqtt = self.draft.config.mqtt
@@ -279,9 +277,14 @@ def loopback(host: str) -> bool:
 
 def _types(devices: Mapping[str, Placed], streams: tuple[settings.Derive, ...]) -> dict[str, Type]:
     quantities = {name: device.quantities for name, device in devices.items()}
-    quantities |= {stream.id: frozenset({derive.OUTPUTS[stream.kind]}) for stream in streams}
+    quantities |= {stream.id: frozenset({derive.gives(stream)}) for stream in streams if _named(stream)}
     types: dict[str, Type] = {}
     for name, given in quantities.items():
         types |= {f"{name}.{q}": Type.BOOL if q in LOGICAL else Type.NUMBER for q in given}
         types[f"{name}.age"] = Type.DURATION
     return types
+
+
+def _named(stream: settings.Derive) -> bool:
+    """Whether the stream's source names a quantity at all."""
+    return stream.source.partition(".")[2] in list(Quantity)

@@ -95,6 +95,7 @@ class Daemon:
         stack.push_async_callback(self._within, self._sign_off, "the last commit")
         self._pole = self._views.pole = self._new_pole()
         stack.push_async_callback(self._stop_pole)
+        await self._pole.recall(self._views.readings)
         await self._pole.start()
         self._announce(Event("lamppost.gateway.started", config.gateway.id, self.now(), {"version": VERSION}))
         self.health.expect(STORE, STORE_LIMIT)
@@ -237,6 +238,7 @@ class Daemon:
             await self._stop_pole()
             self.plan = new
             self._pole = self._views.pole = self._new_pole()
+            await self._pole.recall(self._views.readings)
             await self._pole.start()
         self.plan = self._views.plan = new
         self._delivery.describe_again()

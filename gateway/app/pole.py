@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +10,11 @@ from drivers.device import UNITS, Actuator, Clock, Quantity, Sensor, Values
 from gateway.app.check import Placed, Plan
 from gateway.app.hardware import Hardware
 from gateway.clock import Now
+from gateway.config import Derive
 from gateway.control import Control, Journal, Limits, Permissive, Switch
-from gateway.derive import OUTPUTS, Stream, build
+from gateway.derive import Stream, build, gives, interval
 from gateway.health import Health
-from gateway.reading import Event, Reading
+from gateway.reading import Event, Reading, reading_of
 from gateway.rules import Engine, Expression
 from gateway.sampler import LONGEST_PAUSE, Device, Sampler
 
@@ -76,6 +77,7 @@ class Pole:
     _samplers: dict[str, Sampler] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _derived: dict[str, Reading] = field(default_factory=dict)
+    _kinds: dict[str, str] = field(default_factory=dict)
     _expected: list[str] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -83,7 +85,8 @@ class Pole:
         self._drivers = {
             name: self.hardware.build(self.plan, placed) for name, placed in self.plan.devices.items()
         }
-        self._streams = [build(stream) for stream in self.plan.config.derive]
+        self._intervals = {name: placed.config.interval for name, placed in self.plan.devices.items()}
+        self._streams = [self._stream(stream) for stream in self.plan.config.derive]
         self._engine = Engine(self._rules(), self._stale(), self.now)
         self._control = Control(
             self._switches(),
@@ -107,6 +110,13 @@ class Pole:
         for name, placed in self.plan.devices.items():
             self._sample(name, placed)
 
+    async def recall(self, stored: Callable[[str, int, None], Awaitable[list[dict[str, Any]]]]) -> None:
+        """Bring windows up to date with *stored* readings (device, limit, before), newest first."""
+        for stream in self._streams:
+            if limit := stream.needs():
+                for body in reversed(await stored(stream.device, limit, None)):
+                    stream.feed(reading_of(body))
+
     async def stop(self) -> None:
         """Every output to its safe state first, then everything else down."""
         await self._cancel(CONTROL, GUARDS)
@@ -125,15 +135,23 @@ class Pole:
     def devices(self) -> list[dict[str, Any]]:
         """Return the state of every device, then of every stream: as alive as what it is made from."""
         measured = {name: sampler.status() for name, sampler in self._samplers.items()}
-        derived = [self._stream_status(stream, measured[stream.device]) for stream in self._streams]
-        return [*measured.values(), *derived]
+        for stream in self._streams:
+            measured[stream.id] = self._stream_status(stream, measured[stream.device])
+        return list(measured.values())
+
+    def _stream(self, settings: Derive) -> Stream:
+        source = self._intervals[settings.source.partition(".")[0]]
+        self._intervals[settings.id] = interval(settings, source)
+        self._kinds[settings.id] = settings.kind
+        return build(settings, source)
 
     def _stream_status(self, stream: Stream, source: dict[str, Any]) -> dict[str, Any]:
         latest = self._derived.get(stream.id)
         return {
             **source,
             "id": stream.id,
-            "driver": f"{stream.gives} from {stream.device}.{stream.takes}",
+            "driver": f"{self._kinds[stream.id]} of {stream.device}.{stream.takes}",
+            "interval": self._intervals[stream.id],
             "bus": None,
             "address": None,
             "latest": latest.body() if latest else None,
@@ -189,9 +207,12 @@ class Pole:
 
     def _reading(self, reading: Reading) -> None:
         """Take one measured reading to everybody, with what derives from it."""
-        derived = [result for stream in self._streams if (result := stream.feed(reading)) is not None]
-        self._derived |= {each.device: each for each in derived}
-        for each in (reading, *derived):
+        readings = [reading]
+        for stream in self._streams:
+            derived = [result for each in readings if (result := stream.feed(each)) is not None]
+            readings += derived
+            self._derived |= {each.device: each for each in derived}
+        for each in readings:
             self._engine.note(each)
             self.publish(each)
         self._wake.set()
@@ -222,7 +243,10 @@ class Pole:
 
     def _stale(self) -> dict[str, float]:
         limits = {n: p.config.stale or STALE * p.config.interval for n, p in self.plan.devices.items()}
-        return limits | {stream.id: limits[stream.device] for stream in self._streams}
+        for stream in self._streams:
+            own = STALE * self._intervals[stream.id]
+            limits[stream.id] = max(limits[stream.device], own)
+        return limits
 
     def _switches(self) -> dict[str, Switch]:
         return {
@@ -258,7 +282,7 @@ def described(plan: Plan) -> dict[str, Any]:
         devices[stream.id] = {
             "derived": stream.kind,
             "from": stream.source,
-            "units": {OUTPUTS[stream.kind]: UNITS[OUTPUTS[stream.kind]]},
+            "units": {gives(stream): UNITS[gives(stream)]},
         }
     return devices
 

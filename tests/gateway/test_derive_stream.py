@@ -1,0 +1,192 @@
+"""Streams: derived devices over windows, as the configuration describes them."""
+
+import asyncio
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers.device import Missing, Quantity
+from gateway.app.check import plan
+from gateway.clock import Instant, Quality
+from gateway.config import ConfigError, Derive
+from gateway.derive import Stream, build
+from gateway.reading import Reading, reading_of
+
+LEVEL = Quantity.SOUND_LEVEL
+
+
+def settings(**keys: Any) -> Derive:
+    return Derive.model_validate(
+        {"id": "leq", "from": "noise.sound_level", "kind": "energy_mean", "over": 10, **keys}
+    )
+
+
+def heard(time: float, level: float | Missing, device: str = "noise") -> Reading:
+    at = Instant(time, time, "b", Quality.SYNCHRONIZED)
+    if isinstance(level, Missing):
+        return Reading(device, at, {}, {LEVEL: level})
+    return Reading(device, at, {LEVEL: level})
+
+
+def fed(stream: Stream, readings: list[Reading]) -> list[Reading]:
+    return [result for each in readings if (result := stream.feed(each)) is not None]
+
+
+def test_a_sliding_window_speaks_every_so_often_of_its_last_seconds():
+    stream = build(settings(every=5), 1.0)
+    levels = [60.0] * 10 + [70.0] * 10
+    said = fed(stream, [heard(float(second), level) for second, level in enumerate(levels)])
+    assert [each.at.time for each in said] == [0.0, 5.0, 10.0, 15.0]
+    assert [each.device for each in said] == ["leq"] * 4
+    assert said[0].missing == {LEVEL: Missing.INPUT_MISSING}, "one reading of ten is not three quarters"
+    assert said[1].missing == {LEVEL: Missing.INPUT_MISSING}
+    expected = 10 * math.log10((4 * 10**6.0 + 6 * 10**7.0) / 10)
+    assert said[3].values[LEVEL] == pytest.approx(expected)
+
+
+def test_an_aligned_window_speaks_once_as_its_period_ends_and_carries_that_time():
+    stream = build(settings(kind="mean", over=60, aligned="UTC"), 10.0)
+    said = fed(stream, [heard(600.0 + 10 * n, 50.0 + n) for n in range(7)])
+    assert [(each.at.time, each.values[LEVEL]) for each in said] == [(660.0, 52.5)]
+
+
+def test_missing_readings_count_against_the_share_and_never_as_a_number():
+    stream = build(settings(kind="max", over=4, every=1), 1.0)
+    levels = [60.0, Missing.BUS_ERROR, Missing.BUS_ERROR, 61.0, 62.0, 63.0]
+    said = fed(stream, [heard(float(second), level) for second, level in enumerate(levels)])
+    assert [each.values.get(LEVEL) for each in said] == [None, None, None, None, None, 63.0]
+
+
+def test_another_devices_readings_are_none_of_its_business():
+    assert fed(build(settings(), 1.0), [heard(1.0, 60.0, "other")]) == []
+
+
+def test_a_clock_that_is_set_back_begins_the_window_anew():
+    stream = build(settings(kind="max", every=1), 1.0)
+    fed(stream, [heard(1e6 + second, 90.0) for second in range(10)])
+    said = fed(stream, [heard(float(second), 40.0) for second in range(10)])
+    assert said[-1].values == {LEVEL: 40.0}
+    assert len(said) == 10
+
+
+def test_a_percentile_is_ordered_by_its_percent():
+    levels = [heard(float(second), 50.0 + second) for second in range(10)]
+    streams = [build(settings(kind="percentile", percent=p, every=1), 1.0) for p in (10.0, 90.0)]
+    low, high = (fed(stream, levels)[-1].values[LEVEL] for stream in streams)
+    assert low < high
+
+
+def test_a_stored_reading_is_the_reading_that_was_stored():
+    reading = heard(12.5, 60.25)
+    assert reading_of(reading.body()) == reading
+    absent = heard(12.5, Missing.TIMEOUT)
+    assert reading_of(absent.body()) == absent
+
+
+POLE = """\
+[gateway]
+id = "pole"
+[store]
+path = "pole.db"
+[header]
+chip = "emulated:street"
+[[bus]]
+id = "i2c"
+path = "emulated:street"
+[[device]]
+id = "noise"
+driver = "dbm"
+bus = "i2c"
+interval = "1s"
+[[derive]]
+id = "leq"
+kind = "energy_mean"
+from = "noise.sound_level"
+over = "15m"
+aligned = "Europe/Dublin"
+[[derive]]
+id = "loudest"
+kind = "max"
+from = "leq.sound_level"
+over = "1h"
+every = "15m"
+"""
+
+
+def problems(folder: Path, old: str, new: str) -> str:
+    assert old in POLE
+    (folder / "pole.toml").write_text(POLE.replace(old, new, 1))
+    with pytest.raises(ConfigError) as error:
+        plan(folder / "pole.toml")
+    return str(error.value)
+
+
+def test_a_stream_may_be_made_from_a_stream_above_it(tmp_path):
+    (tmp_path / "pole.toml").write_text(POLE)
+    types = plan(tmp_path / "pole.toml").types()
+    assert {"noise.sound_level", "leq.sound_level", "loudest.sound_level", "loudest.age"} <= set(types)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('over = "15m"\n', "", 'pole.toml:15:1: energy_mean needs the key "over"'),
+        ('"15m"', '"7m"', "an aligned window is a day or divides an hour"),
+        ('over = "15m"\naligned', 'over = "500ms"\n# aligned', "no sample every 1 s fits a window of 0.5 s"),
+        ('"Europe/Dublin"', '"Europe/Dubln"', 'there is no time zone "Europe/Dubln"'),
+        ('kind = "energy_mean"', 'kind = "percentile"', 'percentile needs the key "percent"'),
+        ('over = "1h"', 'over = "1h"\npercent = 5', 'max does not take the key "percent"'),
+        ('over = "1h"', 'over = "1h"\naligned = "UTC"', "an aligned window speaks as each period ends"),
+        ('over = "1h"', 'over = "1h"\nempty = 1.0', 'max does not take the key "empty"'),
+        ('"leq.sound_level"', '"later.sound_level"', 'there is no reading "later.sound_level"'),
+        ('driver = "dbm"', 'driver = "bme280"', 'there is no reading "noise.sound_level"'),
+    ],
+)
+def test_a_window_that_can_never_work_is_refused_with_its_line(tmp_path, old, new, said):
+    assert said in problems(tmp_path, old, new)
+
+
+def test_an_energy_mean_of_something_that_is_no_level_is_a_unit_error(tmp_path):
+    text = POLE.replace('driver = "dbm"', 'driver = "bme280"').replace(
+        "noise.sound_level", "noise.temperature"
+    )
+    (tmp_path / "pole.toml").write_text(text.replace("leq.sound_level", "leq.temperature"))
+    with pytest.raises(ConfigError, match=r"an energy mean is of levels in dB; noise\.temperature is in Cel"):
+        plan(tmp_path / "pole.toml")
+
+
+def test_a_window_is_full_again_after_a_restart(tmp_path, virtual):
+    """The daemon fetches the window's readings from the store before it measures."""
+    from gateway.app.hardware import Hardware
+    from gateway.app.pole import Pole
+    from gateway.clock import LoopClock, Now
+    from gateway.health import Health
+
+    (tmp_path / "pole.toml").write_text(
+        POLE.replace('over = "15m"\naligned = "Europe/Dublin"', "over = 10\nevery = 1")
+    )
+    stored = [heard(990.0 + second, 60.0).body() for second in range(10)]
+    published: list[Reading] = []
+
+    async def fetch(device: str, limit: int, before: None) -> list[dict[str, Any]]:
+        return list(reversed(stored))[:limit] if device == "noise" else []
+
+    async def main() -> None:
+        loop, clock = asyncio.get_running_loop(), LoopClock()
+        now = Now(
+            wall=lambda: 1000.0 + loop.time(), monotonic=loop.time, quality=lambda: Quality.SYNCHRONIZED
+        )
+        found = plan(tmp_path / "pole.toml")
+        pole = Pole(
+            found, Hardware(clock), None, clock, now, Health(clock), published.append, lambda event: None
+        )
+        await pole.recall(fetch)
+        await pole.start()
+        await asyncio.sleep(2.5)
+        await pole.stop()
+
+    virtual(main())
+    first = next(each for each in published if each.device == "leq")
+    assert first.values, "the window did not begin empty"
