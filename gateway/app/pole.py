@@ -136,7 +136,8 @@ class Pole:
         """Return the state of every device, then of every stream: as alive as what it is made from."""
         measured = {name: sampler.status() for name, sampler in self._samplers.items()}
         for stream in self._streams:
-            measured[stream.id] = self._stream_status(stream, measured[stream.device])
+            if stream.device in measured:  # it is not while the pole starts
+                measured[stream.id] = self._stream_status(stream, measured[stream.device])
         return list(measured.values())
 
     def _stream(self, settings: Derive) -> Stream:

@@ -7,7 +7,8 @@ from typing import Any
 
 from drivers.device import Missing
 from gateway.derive.frames import SECOND, Frame
-from gateway.derive.running import OnDemand, Running, Series, running
+from gateway.derive.ordered import Series
+from gateway.derive.running import OnDemand, Running, running
 from gateway.derive.statistics import LEVEL_MOST, Kind, Statistic
 
 TIME_MOST = 6e10

@@ -183,7 +183,9 @@ def test_a_window_is_full_again_after_a_restart(tmp_path, virtual):
             found, Hardware(clock), None, clock, now, Health(clock), published.append, lambda event: None
         )
         await pole.recall(fetch)
+        assert pole.devices() == [], "the broker may ask for the status before the start is complete"
         await pole.start()
+        assert [each["id"] for each in pole.devices()] == ["noise", "leq", "loudest"]
         await asyncio.sleep(2.5)
         await pole.stop()
 

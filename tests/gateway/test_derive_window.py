@@ -187,15 +187,15 @@ def kept(offers: Sequence[tuple[int, float]], frame: Frame) -> list[Sample]:
     return [(time / SECOND, last[time]) for time in sorted(last) if start <= time < stop]
 
 
-@pytest.mark.parametrize("frame", [Sliding(20.0), Sliding(0.5), Aligned(60.0), Aligned(100.0, BERLIN)])
+@pytest.mark.parametrize("frame", [Sliding(20.0), Sliding(2.5), Aligned(60.0), Aligned(100.0, BERLIN)])
 @given(offers=OFFERS.filter(bool))
 def test_incremental_equals_batch(frame: Frame, offers: list[tuple[int, float]]) -> None:
     """With gaps, late samples and corrections, in any order, after every sample."""
-    window = Window(frame, ALL, 0.5, 0.0)
+    window = Window(frame, ALL, 1.7, 0.0, most=200)  # gaps shorter and longer than a sample holds
     for count, (time, value) in enumerate(offers, 1):
         window.add(time / 2, value)
         samples = kept(offers[:count], frame)
-        wanted, found = batch(samples, 0.5), said(window).values
+        wanted, found = batch(samples, 1.7), said(window).values
         assert {one: found[one] for one in ALL if not agree(found[one], wanted[one])} == {}
 
 
@@ -226,6 +226,19 @@ def test_a_long_random_feed_equals_batch() -> None:
     wanted, found = batch(kept(offers, frame), 1.0), said(window).values
     assert window.late > 0
     assert {one: value for one, value in found.items() if not agree(value, wanted[one])} == {}
+
+
+@pytest.mark.parametrize("kinds", [3, 40])
+def test_percentiles_hold_where_many_values_are_equal(kinds: int) -> None:
+    """Equal values lie in several chunks of the ranks, and leave them in the order of time."""
+    chance, values = random.Random(4), list[float]()
+    window = Window(Sliding(2500.0), (LOW, MEDIAN, HIGH), 1.0, 0.0)
+    for time in range(9000):
+        values.append(float(chance.randrange(kinds) + time // 3000))
+        window.add(float(time), values[-1])
+        if time % 250 == 0:
+            wanted = [statistics.percentile(values[-2500:], percent) for percent in (10.0, 50.0, 90.0)]
+            assert list(said(window).values.values()) == wanted
 
 
 @pytest.mark.parametrize("huge", [1e16, 1e99, 3.3e-7])
@@ -301,6 +314,17 @@ def test_memory_is_bounded_and_what_is_lost_is_not_hidden() -> None:
     assert len(window._series.times) < 600
 
 
+def test_a_share_that_rounding_lifts_asks_for_no_sample_more() -> None:
+    assert 0.07 * 100.0 > 7.0
+    window = fed(Window(Sliding(100.0), (MEAN,), 1.0, 0.07), [(float(t), 1.0) for t in range(7)])
+    assert said(window).values[MEAN] == 1.0
+
+
+def test_zero_has_no_sign() -> None:
+    values = said(fed(Window(Sliding(2.0), ALL, 1.0), [(0.0, -0.0), (1.0, 0.0)])).values
+    assert {str(values[one]) for one in (MEAN, LOW, MEDIAN, HIGH, LEAST, GREATEST)} == {"0.0"}
+
+
 # Hours and days
 
 
@@ -371,6 +395,12 @@ def test_periods_tile_the_time(zone: str, period: float, time: int) -> None:
     assert frame.bounds(stop)[0] == stop
 
 
+def test_the_last_hour_of_lord_howe_is_cut_short() -> None:
+    frame, midnight = Aligned(HOUR, ZoneInfo("Australia/Lord_Howe")), stamp("2026-04-06T00:00+10:30")
+    start, stop = frame.bounds(round(midnight) * SECOND - 1)
+    assert (start / SECOND, stop / SECOND) == (midnight - 1800.0, midnight)
+
+
 # A restart
 
 
@@ -387,6 +417,7 @@ def test_a_restart_changes_nothing(frame: Frame, offers: list[tuple[int, float]]
     fed(after, [(time / 2, value) for time, value in offers[cut:]])
     assert after.result() == through.result()
     assert after.state() == through.state()
+    assert (after.late, after.pushed_out) == (through.late, through.pushed_out)
 
 
 def test_a_restart_remembers_what_was_lost() -> None:
@@ -395,6 +426,12 @@ def test_a_restart_remembers_what_was_lost() -> None:
     again.restore(window.state())
     assert again.state() == window.state()
     assert said(again).values[MEAN] is Missing.INPUT_MISSING
+    fewer = Window(Sliding(10.0), (MEAN,), 2.0, 0.0, most=5)  # pushes out up to 9.4
+    fewer.restore(window.state())
+    fewer.advance(19.0)
+    assert said(fewer).values[MEAN] is Missing.INPUT_MISSING
+    fewer.advance(19.4)
+    assert said(fewer).values[MEAN] == 60.0
     smaller = Window(Sliding(0.5), (COUNT, MEAN), 0.1, 0.0)
     smaller.restore(window.state())
     assert said(smaller).values == {COUNT: 5.0, MEAN: 60.0}
