@@ -112,7 +112,11 @@ class Screen:
         for name, title, top in (("bin.fill", "bin", 100.0), ("river.stage", "river", 3.0)):
             level = (self._levels.get(name) or [0.0])[-1]
             style = "red" if level >= 0.8 * top else "blue"
-            gauges.add_row(title, ProgressBar(top, max(0.0, level), complete_style=style), f"{level:.1f}")
+            gauges.add_row(
+                title,
+                ProgressBar(top, max(0.0, level), complete_style=style, finished_style=style),
+                f"{level:.1f}",
+            )
         for name, title in (
             ("noise.sound_level", "noise"),
             ("air.pm2_5", "PM2.5"),

@@ -175,7 +175,10 @@ def test_slopes_of_a_line_are_its_own(slope: float, start: float, count: int) ->
 # Sample by sample, all at once
 
 OFFERS = st.lists(
-    st.tuples(st.integers(0, 400), st.one_of(st.floats(-20.0, 140.0), st.sampled_from([60.0, -0.0, 50.0]))),
+    st.tuples(
+        st.integers(0, 400) | st.integers(100, 130),
+        st.one_of(st.floats(-20.0, 140.0), st.sampled_from([60.0, -0.0, 50.0])),
+    ),
     max_size=60,
 )
 
@@ -213,17 +216,17 @@ def test_the_order_does_not_matter(offers: list[tuple[int, float]], chance: rand
 
 def test_a_long_random_feed_equals_batch() -> None:
     """Long enough that the chunks of the ranks split and merge, and that the series clears its head."""
-    chance, frame = random.Random(3), Sliding(3000.0)
-    window = Window(frame, tuple(one for one in ALL if one != ROBUST), 1.0, 0.0)
+    chance, frame = random.Random(3), Sliding(2000.0)
+    window = Window(frame, tuple(one for one in ALL if one != ROBUST), 3.0, 0.0, most=4000)
     offers: list[tuple[int, float]] = []
-    for step in range(9000):
+    for step in range(5000):
         if chance.random() < 0.1:
             continue
-        late = chance.randrange(3500) if chance.random() < 0.02 else 0
+        late = chance.randrange(2400) if chance.random() < 0.02 else 0
         level = 50 + 30 * math.sin(step / 900) + chance.gauss(0, 1)
         offers.append((2 * max(0, step - late), level))
         window.add(offers[-1][0] / 2, offers[-1][1])
-    wanted, found = batch(kept(offers, frame), 1.0), said(window).values
+    wanted, found = batch(kept(offers, frame), 3.0), said(window).values
     assert window.late > 0
     assert {one: value for one, value in found.items() if not agree(value, wanted[one])} == {}
 
@@ -239,6 +242,15 @@ def test_percentiles_hold_where_many_values_are_equal(kinds: int) -> None:
         if time % 250 == 0:
             wanted = [statistics.percentile(values[-2500:], percent) for percent in (10.0, 50.0, 90.0)]
             assert list(said(window).values.values()) == wanted
+
+
+def test_equal_values_leave_one_chunk_of_the_ranks_and_then_the_next() -> None:
+    window = Window(Sliding(2500.0), (Statistic(Kind.PERCENTILE, 100.0), MEDIAN), 1.0, 0.0)
+    fed(window, [(float(t), 0.0 if t < 500 else 1.0) for t in range(1025)])  # twelve ones beside the noughts
+    assert list(said(window).values.values()) == [1.0, 1.0]
+    for time in range(500, 1024):
+        window.add(float(time), Missing.FAULT)
+    assert list(said(window).values.values()) == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("huge", [1e16, 1e99, 3.3e-7])
@@ -321,7 +333,7 @@ def test_a_share_that_rounding_lifts_asks_for_no_sample_more() -> None:
 
 
 def test_zero_has_no_sign() -> None:
-    values = said(fed(Window(Sliding(2.0), ALL, 1.0), [(0.0, -0.0), (1.0, 0.0)])).values
+    values = said(fed(Window(Sliding(2.0), ALL, 1.0), [(0.0, -0.0), (1.0, -0.0)])).values
     assert {str(values[one]) for one in (MEAN, LOW, MEDIAN, HIGH, LEAST, GREATEST)} == {"0.0"}
 
 
