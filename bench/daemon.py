@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import signal
-import socket
 import sqlite3
 import statistics
 import subprocess
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 
-from gateway.demo import broker
+from gateway.demo import broker, free_port
 
 DEVICES = """
 [gateway]
@@ -53,13 +52,6 @@ def configuration(mqtt: int, http: int) -> str:
         text += f'[[device]]\nid = "{quantity}"\ndriver = "{driver}"\nline = {line}\ninterval = "1s"\n'
         text += f'options = {{ quantity = "{quantity}" }}\n'
     return text
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def usage(process: int) -> tuple[float, float]:

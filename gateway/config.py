@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -111,6 +112,11 @@ class Mqtt(_Model):
     no_subscriber: Literal["accept", "hold"] = "accept"
     session_expiry: Duration = 86400.0
 
+    @property
+    def exposed(self) -> bool:
+        """Whether readings and passwords would leave this machine in plain text, unasked for."""
+        return self.tls is None and self.plaintext == "refuse" and not _loopback(self.host)
+
 
 class Http(_Model):
     """The status page and the health checks."""
@@ -191,6 +197,14 @@ class Config(_Model):
     device: tuple[Device, ...] = ()
     derive: tuple[Derive, ...] = ()
     rules: Rules = Rules()
+
+
+def _loopback(host: str) -> bool:
+    """Return whether *host* can only be this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)

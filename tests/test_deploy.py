@@ -17,6 +17,7 @@ import pytest
 
 from gateway.app.check import plan
 from gateway.config import Config
+from tests.brokers import free_port
 from tests.options import every_option
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -119,12 +120,6 @@ def certificate(folder: Path, name: str, extension: str = "") -> None:
         ]
     for command in commands:
         subprocess.run([str(OPENSSL), *command], cwd=folder, check=True, capture_output=True, timeout=30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def configured(folder: Path, port: int) -> str:

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import drivers
 from drivers.bus import BusError
-from drivers.device import LOGICAL, Actuator, Quantity
+from drivers.device import Actuator, Quantity
 from gateway import config as settings
 from gateway import derive, rules
 from gateway.clock import LoopClock
@@ -216,7 +215,7 @@ class _Checker:
 
     def _broker(self) -> None:
         mqtt = self.draft.config.mqtt
-        if mqtt.tls is None and mqtt.plaintext == "refuse" and not loopback(mqtt.host):
+        if mqtt.exposed:
             self._say(
                 ("mqtt", "host"),
                 f"readings would go to {mqtt.host} in plain text: add [mqtt.tls], or set "
@@ -265,24 +264,10 @@ class _Checker:
             self._say(path, f'"{text}", column {error.column}: {error.message}')
 
 
-def loopback(host: str) -> bool:
-    """Return whether *host* can only be this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _types(devices: Mapping[str, Placed], streams: tuple[settings.Derive, ...]) -> dict[str, Type]:
     quantities = {name: device.quantities for name, device in devices.items()}
     quantities |= {stream.id: frozenset({derive.gives(stream)}) for stream in streams if _named(stream)}
-    types: dict[str, Type] = {}
-    for name, given in quantities.items():
-        types |= {f"{name}.{q}": Type.BOOL if q in LOGICAL else Type.NUMBER for q in given}
-        types[f"{name}.age"] = Type.DURATION
-    return types
+    return rules.vocabulary(quantities)
 
 
 def _named(stream: settings.Derive) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import ssl
-from ipaddress import ip_address
 from pathlib import Path
 
 from gateway.config import ACCEPT_PLAINTEXT, ConfigError, Mqtt, Problem, Tls
@@ -30,7 +29,7 @@ def port(settings: Mqtt) -> int:
 
 def refuse_plaintext(settings: Mqtt) -> None:
     """Raise ConfigError when readings and passwords would cross a network unprotected, unasked for."""
-    if settings.tls is None and settings.plaintext == "refuse" and not _loopback(settings.host):
+    if settings.exposed:
         message = (
             f'{settings.host} is not this machine: add [mqtt.tls], or set plaintext = "{ACCEPT_PLAINTEXT}"'
         )
@@ -77,13 +76,6 @@ def load(made: ssl.SSLContext, tls: Tls) -> None:
     except OSError as error:
         key = f" with the key {tls.key}" if tls.key else ""
         raise Unusable(f"cannot use the certificate {tls.certificate}{key}: {_why(error)}") from None
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:
