@@ -7,11 +7,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("ci", derandomize=True)  # a change is judged by the same examples each time
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# How long an example takes says something of the machine, not of the code: a new machine first builds the
+# tables of Unicode. In CI a change is judged by the same examples each time.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("here", _PATIENT)
+settings.register_profile("ci", _PATIENT, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 class VirtualClock:
