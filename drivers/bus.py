@@ -53,3 +53,20 @@ class Pins(Protocol):
     def edges(self, line: int) -> AsyncIterator[Edge]:
         """Yield every change of *line* from now on, in order."""
         ...
+
+
+class Analog(Protocol):
+    """The channels of an analog-to-digital converter, numbered as their owner numbers them."""
+
+    @property
+    def full_scale(self) -> float:
+        """The voltage [V] beyond which a channel clips, in either direction."""
+        ...
+
+    async def voltage(self, channel: int) -> float:
+        """Convert *channel* once and return its voltage [V], with its sign.
+
+        What clips comes back as plus or minus `full_scale` exactly, which nothing within the range does.
+        Raises BusError when there is no such channel or the bus fails, DeviceError when no conversion came.
+        """
+        ...

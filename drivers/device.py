@@ -74,6 +74,9 @@ class Quantity(StrEnum):
     ACCELERATION_X = "acceleration_x"
     ACCELERATION_Y = "acceleration_y"
     ACCELERATION_Z = "acceleration_z"
+    ROTATION_X = "rotation_x"
+    ROTATION_Y = "rotation_y"
+    ROTATION_Z = "rotation_z"
     TILT = "tilt"
     TILT_X = "tilt_x"
     TILT_Y = "tilt_y"
@@ -88,6 +91,36 @@ class Quantity(StrEnum):
     ON = "on"
     ACTIVE = "active"
     COUNT = "count"
+    SOUND_LEVEL_10 = "sound_level_10"
+    SOUND_LEVEL_50 = "sound_level_50"
+    SOUND_LEVEL_90 = "sound_level_90"
+    TNI = "tni"
+    LDAY = "lday"
+    LEVENING = "levening"
+    LNIGHT = "lnight"
+    LDEN = "lden"
+    US_AQI = "us_aqi"
+    EUROPEAN_AQI = "european_aqi"
+    UK_DAQI = "uk_daqi"
+    RATE_OF_RISE = "rate_of_rise"
+    FLOOD_STAGE = "flood_stage"
+    TEMPERATURE_RATE = "temperature_rate"
+    PRESSURE_RATE = "pressure_rate"
+    WEIGHT_RATE = "weight_rate"
+    VOLTAGE_RATE = "voltage_rate"
+    TURBULENCE = "turbulence"
+    MOVEMENT = "movement"
+    TILT_RATE = "tilt_rate"
+    VIBRATION_RMS = "vibration_rms"
+    VIBRATION_PEAK = "vibration_peak"
+    FILL_RATE = "fill_rate"
+    TIME_TO_FULL = "time_to_full"
+    TIME_TO_FULL_MIN = "time_to_full_min"
+    TIME_TO_FULL_MAX = "time_to_full_max"
+    SINCE_EMPTIED = "since_emptied"
+    EXCEEDANCE = "exceedance"
+    DRY = "dry"
+    STALE = "stale"
 
 
 UNITS: Mapping[Quantity, str] = {
@@ -129,6 +162,9 @@ UNITS: Mapping[Quantity, str] = {
     Quantity.ACCELERATION_X: "m/s2",
     Quantity.ACCELERATION_Y: "m/s2",
     Quantity.ACCELERATION_Z: "m/s2",
+    Quantity.ROTATION_X: "deg/s",
+    Quantity.ROTATION_Y: "deg/s",
+    Quantity.ROTATION_Z: "deg/s",
     Quantity.TILT: "deg",
     Quantity.TILT_X: "deg",
     Quantity.TILT_Y: "deg",
@@ -143,10 +179,42 @@ UNITS: Mapping[Quantity, str] = {
     Quantity.ON: "1",
     Quantity.ACTIVE: "1",
     Quantity.COUNT: "1",
+    Quantity.SOUND_LEVEL_10: "dB",
+    Quantity.SOUND_LEVEL_50: "dB",
+    Quantity.SOUND_LEVEL_90: "dB",
+    Quantity.TNI: "dB",
+    Quantity.LDAY: "dB",
+    Quantity.LEVENING: "dB",
+    Quantity.LNIGHT: "dB",
+    Quantity.LDEN: "dB",
+    Quantity.US_AQI: "1",
+    Quantity.EUROPEAN_AQI: "1",
+    Quantity.UK_DAQI: "1",
+    Quantity.RATE_OF_RISE: "m/h",
+    Quantity.FLOOD_STAGE: "1",
+    Quantity.TEMPERATURE_RATE: "K/h",
+    Quantity.PRESSURE_RATE: "hPa/h",
+    Quantity.WEIGHT_RATE: "kg/h",
+    Quantity.VOLTAGE_RATE: "V/h",
+    Quantity.TURBULENCE: "1",
+    Quantity.MOVEMENT: "deg",
+    Quantity.TILT_RATE: "deg/d",
+    Quantity.VIBRATION_RMS: "m/s2",
+    Quantity.VIBRATION_PEAK: "m/s2",
+    Quantity.FILL_RATE: "%/h",
+    Quantity.TIME_TO_FULL: "s",
+    Quantity.TIME_TO_FULL_MIN: "s",
+    Quantity.TIME_TO_FULL_MAX: "s",
+    Quantity.SINCE_EMPTIED: "s",
+    Quantity.EXCEEDANCE: "%",
+    Quantity.DRY: "1",
+    Quantity.STALE: "1",
 }
 """Quantity to UCUM code (c/s), as used in config, rules and messages."""
 
-LOGICAL: frozenset[Quantity] = frozenset({Quantity.CLOSED, Quantity.WET, Quantity.ON, Quantity.ACTIVE})
+LOGICAL: frozenset[Quantity] = frozenset(
+    {Quantity.CLOSED, Quantity.WET, Quantity.ON, Quantity.ACTIVE, Quantity.DRY, Quantity.STALE}
+)
 """The quantities that are 0 or 1, and true or false in a rule."""
 
 Values = Mapping[Quantity, "float | Missing"]

@@ -9,10 +9,11 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from random import Random
 from typing import NamedTuple, Protocol
 
 from drivers.bus import BusError, Edge, NoAcknowledge
-from drivers.device import Clock, Quantity
+from drivers.device import Clock, DeviceError, Quantity
 
 
 class Span(NamedTuple):
@@ -76,11 +77,12 @@ class EmulatedPins:
 
     Inputs float high, as with the pull-up that header.py asks for. *log* keeps every event on the wires as
     (line, what, high), what being "level" or "output", so that a test can see the order in which a driver
-    sets the level and the direction.
+    sets the level and the direction. *changed* is told of every change of a level.
     """
 
     clock: Clock
     before: Callable[[], None] = lambda: None
+    changed: Callable[[int, bool], None] = lambda line, high: None
     levels: dict[int, bool] = field(default_factory=dict)
     outputs: set[int] = field(default_factory=set)
     log: list[tuple[int, str, bool]] = field(default_factory=list)
@@ -89,6 +91,10 @@ class EmulatedPins:
     async def write(self, line: int, high: bool) -> None:
         """Drive *line*, as the gateway; level first, then direction."""
         self.before()
+        self.drive(line, high)
+
+    def drive(self, line: int, high: bool) -> None:
+        """Make *line* an output at this level."""
         _in_range(line)
         self.log.append((line, "level", high))
         if line not in self.outputs:
@@ -120,19 +126,56 @@ class EmulatedPins:
         if line not in self.outputs:
             self._change(line, high)
 
-    def release(self) -> None:
-        """Lose power: every output becomes a floating input again."""
-        for line in sorted(self.outputs):
-            self.outputs.discard(line)
-            self._change(line, True)
+    def release(self, line: int | None = None) -> None:
+        """Make *line* a floating input again; all of them without one, as when power is lost."""
+        for each in sorted(self.outputs) if line is None else sorted(self.outputs & {line}):
+            self.outputs.discard(each)
+            self._change(each, True)
 
     def _change(self, line: int, high: bool) -> None:
         if self.levels.get(line, True) == high:
             self.levels[line] = high
             return
         self.levels[line] = high
+        self.changed(line, high)
         for queue in self._listeners.get(line, []):
             queue.put_nowait(Edge(high, self.clock.monotonic()))
+
+
+@dataclass
+class EmulatedAnalog:
+    """Eight channels of a converter of 16 bits, each at the voltage that `volts` gives it.
+
+    A channel without a voltage is a wire that hangs in the air: it wanders about half a volt, by *seed*.
+    Errors queued in *faults* hit the next conversions, in order; *before* runs first at each one.
+    """
+
+    clock: Clock
+    full_scale: float = 4.096
+    conversion: float = 0.0086
+    volts: dict[int, float] = field(default_factory=dict)
+    faults: deque[BusError | DeviceError] = field(default_factory=deque)
+    before: Callable[[], None] = lambda: None
+    conversions: int = 0
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        self._random = Random(self.seed)
+
+    async def voltage(self, channel: int) -> float:
+        """Convert once; see drivers.bus.Analog."""
+        self.before()
+        self.conversions += 1
+        if self.faults:
+            raise self.faults.popleft()
+        if not 0 <= channel < 8:
+            raise BusError(f"there is no channel {channel}: the converter has 0 to 7")
+        await self.clock.sleep(self.conversion)
+        floating = 0.57 + self._random.uniform(-0.08, 0.08)
+        code = round(self.volts.get(channel, floating) / self.full_scale * 32768)
+        if not -32768 < code < 32767:
+            return self.full_scale if code > 0 else -self.full_scale
+        return code * self.full_scale / 32768
 
 
 def _in_range(line: int) -> None:

@@ -16,6 +16,7 @@ from smbus2 import SMBus, i2c_msg
 from drivers.bus import BusError, BusTimeout, NoAcknowledge
 
 LONGEST = 8192  # bytes in one message (I2C_RDWR, i2c-dev.c)
+LEFT_BEHIND = 3  # workers that may hang in the kernel at a time
 
 FAULTS: dict[int, type[BusError]] = {
     # Kernel documentation, "I2C/SMBUS Fault Codes", and what controllers really give for an absent target.
@@ -59,73 +60,26 @@ class _Job:
             self.done.set_result(outcome)
 
 
-class LinuxI2C:
-    """The bus at *path*, such as "/dev/i2c-1": opened at its first transfer, and again when it had vanished.
+class _Worker:
+    """A thread that carries transfers over the bus at *path*, one after the other, until it is told None.
 
-    A missing bus is told by each transfer, as a BusError, so that it may appear later. *timeout* [s] is the
-    longest that a transfer may take; the kernel's own is 1 s. The worker is a daemon thread: one that hangs
-    does not keep the process from ending.
+    It is a daemon thread: one that hangs in the kernel does not keep the process from ending.
     """
 
-    def __init__(self, path: str, timeout: float = 2.0) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
-        self._timeout = timeout
-        self._bus: SMBus | None = None
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._turn = asyncio.Lock()
-        self._current: _Job | None = None
-        self._since = 0.0
-        self._closed = False
-        self._worker = threading.Thread(target=self._work, name=f"i2c {path}", daemon=True)
-        self._worker.start()
+        self.bus: SMBus | None = None
+        self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=f"i2c {path}", daemon=True)
+        self._thread.start()
 
-    async def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
-        """Carry one transfer; see drivers.bus.I2C.
-
-        While an earlier transfer hangs in the kernel for longer than the timeout, raises BusTimeout at once.
-        Raises ValueError for what no bus can carry.
-        """
-        _check(address, write, read)
-        async with self._turn:
-            if self._closed:
-                raise BusError(f"{self.path} has been closed")
-            await self._free()
-            loop = asyncio.get_running_loop()
-            self._current = _Job(address, bytes(write), read, loop, loop.create_future())
-            self._since = loop.time()
-            self._jobs.put(self._current)
-            outcome = await self._outcome(self._current)
-        if isinstance(outcome, BusError):
-            raise outcome
-        return outcome
-
-    async def close(self) -> None:
-        """Let the worker finish and close the device; a hanging transfer is left behind."""
-        self._closed = True
-        self._jobs.put(None)
-        if self._current is not None and not self._current.done.done():
-            await asyncio.wait({self._current.done}, timeout=0.1)
-
-    async def _free(self) -> None:
-        """Wait until the worker has returned from a transfer whose caller has given up."""
-        if self._current is not None:
-            await self._outcome(self._current)
-
-    async def _outcome(self, job: _Job) -> bytes | BusError:
-        """Return what became of *job*. Raises BusTimeout when it is late; it stays in the worker then."""
-        loop = asyncio.get_running_loop()
-        left = self._since + self._timeout - loop.time()
-        if not job.done.done() and left > 0:
-            # wait() leaves the future alone when this task is cancelled: the worker still owns it.
-            await asyncio.wait({job.done}, timeout=left)
-        if not job.done.done():
-            stuck = loop.time() - self._since
-            raise BusTimeout(f"{self.path} hangs for {stuck:.1f} s in a transfer to {job.address:#04x}")
-        return job.done.result()
+    @property
+    def alive(self) -> bool:
+        """Whether the thread has not ended yet."""
+        return self._thread.is_alive()
 
     def _work(self) -> None:
-        """The worker's life: one job after the other, until None."""
-        while (job := self._jobs.get()) is not None:
+        while (job := self.jobs.get()) is not None:
             job.finish(self._carry(job))
         self._shut()
 
@@ -146,20 +100,20 @@ class LinuxI2C:
         return bytes(messages[-1]) if job.read else b""
 
     def _opened(self) -> SMBus:
-        if self._bus is None:
+        if self.bus is None:
             bus = SMBus()
             try:
                 bus.open(self.path)
             except OSError:
                 bus.close()
                 raise
-            self._bus = bus
-        return self._bus
+            self.bus = bus
+        return self.bus
 
     def _shut(self) -> None:
-        if self._bus is not None:
-            self._bus.close()
-            self._bus = None
+        if self.bus is not None:
+            self.bus.close()
+            self.bus = None
 
     def _fault(self, error: OSError, address: int) -> BusError:
         kind = FAULTS.get(error.errno or 0, BusError)
@@ -173,6 +127,84 @@ class LinuxI2C:
         advice = ADVICE.get(error.errno or 0)
         reason = advice or os.strerror(error.errno or 0).lower()
         return _coded(BusError(f"{what}: {reason}"), error)
+
+
+class LinuxI2C:
+    """The bus at *path*, such as "/dev/i2c-1": opened at its first transfer, and again when it had vanished.
+
+    A missing bus is told by each transfer, as a BusError, so that it may appear later. *timeout* [s] is the
+    longest that a transfer may take; the kernel's own is 1 s.
+    """
+
+    def __init__(self, path: str, timeout: float = 2.0) -> None:
+        self.path = path
+        self._timeout = timeout
+        self._turn = asyncio.Lock()
+        self._current: _Job | None = None
+        self._since = 0.0
+        self._closed = False
+        self._worker = _Worker(path)
+        self._left: list[_Worker] = []
+
+    async def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
+        """Carry one transfer; see drivers.bus.I2C.
+
+        While an earlier transfer hangs in the kernel for longer than the timeout, raises BusTimeout at once.
+        Raises ValueError for what no bus can carry.
+        """
+        _check(address, write, read)
+        async with self._turn:
+            if self._closed:
+                raise BusError(f"{self.path} has been closed")
+            await self._free()
+            loop = asyncio.get_running_loop()
+            self._current = _Job(address, bytes(write), read, loop, loop.create_future())
+            self._since = loop.time()
+            self._worker.jobs.put(self._current)
+            outcome = await self._outcome(self._current)
+        if isinstance(outcome, BusError):
+            raise outcome
+        return outcome
+
+    async def recover(self) -> None:
+        """Begin anew with a bus that hangs: another worker, which opens the device at its first transfer.
+
+        The nine clocks that make a target let go of SDA are the kernel's to give: its driver for the
+        controller does so at a timeout, where the controller can, and there is no other way to ask for them.
+        A worker that hangs in the kernel is left behind, and ends when it comes back; more than LEFT_BEHIND
+        of them are not risked.
+        """
+        async with self._turn:
+            self._left = [worker for worker in self._left if worker.alive]
+            if self._closed or len(self._left) >= LEFT_BEHIND:
+                return
+            self._worker.jobs.put(None)
+            self._left.append(self._worker)
+            self._worker, self._current = _Worker(self.path), None
+
+    async def close(self) -> None:
+        """Let the worker finish and close the device; a hanging transfer is left behind."""
+        self._closed = True
+        self._worker.jobs.put(None)
+        if self._current is not None and not self._current.done.done():
+            await asyncio.wait({self._current.done}, timeout=0.1)
+
+    async def _free(self) -> None:
+        """Wait until the worker has returned from a transfer whose caller has given up."""
+        if self._current is not None:
+            await self._outcome(self._current)
+
+    async def _outcome(self, job: _Job) -> bytes | BusError:
+        """Return what became of *job*. Raises BusTimeout when it is late; it stays in the worker then."""
+        loop = asyncio.get_running_loop()
+        left = self._since + self._timeout - loop.time()
+        if not job.done.done() and left > 0:
+            # wait() leaves the future alone when this task is cancelled: the worker still owns it.
+            await asyncio.wait({job.done}, timeout=left)
+        if not job.done.done():
+            stuck = loop.time() - self._since
+            raise BusTimeout(f"{self.path} hangs for {stuck:.1f} s in a transfer to {job.address:#04x}")
+        return job.done.result()
 
 
 def _coded(error: BusError, cause: OSError) -> BusError:

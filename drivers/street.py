@@ -2,31 +2,34 @@
 
 Traffic raises noise and exhaust, rain raises the river, rubbish falls into the bin whenever its lid opens,
 the compactor's plate presses it together and the motor's current rises as it does, a collection empties it.
-Once in every CYCLE the noise meter is unplugged for a while. The same drivers and the same daemon run on it
+Once in every cycle the noise meter is unplugged for a while. The same drivers and the same daemon run on it
 as on real parts. All randomness comes from one seed.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from math import cos, exp, pi, sin
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
+from drivers.barrel import Barrel
 from drivers.device import Clock, Quantity
-from drivers.emulated import Chip, EmulatedI2C, EmulatedPins
+from drivers.emulated import EmulatedPins
+from drivers.faults import Faults
+from drivers.script import Script
+from drivers.wired import Converter, Living, Way, WiredBus, World, fitted, made
 
-CYCLE = 60.0
-"""Seconds from one storm to the next."""
+CYCLE = Script().cycle
+"""Seconds from one storm to the next, where no scenario says otherwise."""
 
-STORM = (6.0, 18.0)
-UNPLUGGED = (14.0, 19.0)
+UNPLUGGED = Script().unplugged
 STEP = 0.1
 """Seconds from one look of the world to the next; so coarse, it costs next to nothing."""
 
 SENSOR_TO_FLOOR, SENSOR_TO_FULL = 1.10, 0.20  # the bin's ranging sensor [m]
 SENSOR_OVER_DATUM = 5.0  # the river's ranging sensor [m]
-LID_EVERY, LID_OPEN, ARMFUL = 3.0, 0.8, 16.0  # seconds, seconds, percent of the bin
+LID_OPEN = 0.8  # seconds
 PRESSED = 0.5  # volume that a whole stroke leaves of loose rubbish
 STROKE = 3.0  # seconds of motor for a whole stroke
 PATIENCE = 14.0  # seconds that a full bin stands before the lorry comes
@@ -62,24 +65,29 @@ class Scene:
     lid_closed: bool = True
     pressing: bool = False
     siren: bool = False
+    script: Script = field(default_factory=Script)
+    barrel: Barrel | None = None  # a bin with a press of its own, where there is one
 
     @property
     def fill(self) -> float:
         """How full the bin is, 0 to 100 %."""
-        return min(100.0, self.loose + self.dense)
+        return self.barrel.fill if self.barrel else min(100.0, self.loose + self.dense)
 
     def step(self, time: float, seconds: float) -> None:
         """Let *seconds* pass from *time* on; both in seconds since the street began."""
-        since = time % CYCLE
-        low, high = STORM
-        self.rain = 40.0 * sin(pi * (since - low) / (high - low)) if low < since < high else 0.0
+        since = time % self.script.cycle
+        low, high = self.script.storm
+        self.rain = self.script.rain * sin(pi * (since - low) / (high - low)) if low < since < high else 0.0
         self.water += seconds * (self.rain * 0.0085 - (self.water - 0.8) * 0.09)
-        self._rubbish(time, seconds)
+        if self.barrel is not None:
+            self.barrel.step()
+        else:
+            self._rubbish(time, seconds)
 
     def _rubbish(self, time: float, seconds: float) -> None:
-        opened = 1.0 <= time % LID_EVERY < 1.0 + LID_OPEN and not self.pressing
+        opened = 1.0 <= time % self.script.lid_every < 1.0 + LID_OPEN and not self.pressing
         if opened and self.lid_closed and self.fill < 95.0:
-            self.loose += min(ARMFUL, 100.0 - self.fill)
+            self.loose += min(self.script.armful, 100.0 - self.fill)
         self.lid_closed = not opened
         if self.pressing:
             moved = min(self.loose, 100.0 * seconds / STROKE)
@@ -90,62 +98,168 @@ class Scene:
             self.loose = self.dense = self.standing = 0.0
 
 
+class _Input(NamedTuple):
+    """A line that the street moves, and its level now."""
+
+    pins: EmulatedPins
+    line: int
+    level: Callable[[], bool]
+
+
+class _Output(NamedTuple):
+    """A line by which the pole moves something: the *name* of what it moves."""
+
+    pins: EmulatedPins
+    line: int
+    name: str
+
+    @property
+    def on(self) -> bool:
+        return self.line in self.pins.outputs and self.pins.levels[self.line]
+
+
 @dataclass
 class Street:
-    """A bus, a header and the scene around them. Attach parts, then run drivers on `bus` and `pins`."""
+    """Buses, a header and the scene around them. Attach parts, then run drivers on `bus(...)` and `lines`.
+
+    *script* says what happens; *faults* befall buses and lines.
+    """
 
     clock: Clock
     seed: int = 1
+    script: Script = field(default_factory=Script)
+    faults: Faults | None = None
     scene: Scene = field(default_factory=Scene)
-    _views: dict[int, Callable[[], Mapping[Quantity, float]]] = field(default_factory=dict)
-    _shown: dict[int, float] = field(default_factory=dict)
-    _inputs: dict[int, Callable[[], bool]] = field(default_factory=dict)
-    _outputs: dict[int, str] = field(default_factory=dict)
-    _plugs: dict[int, Chip] = field(default_factory=dict)
+    _buses: dict[str, WiredBus] = field(default_factory=dict)
+    _parts: dict[tuple[Way, int], str] = field(default_factory=dict)
+    _converters: dict[tuple[Way, int], Converter] = field(default_factory=dict)
+    _expanders: dict[tuple[Way, int], EmulatedPins] = field(default_factory=dict)
+    _inputs: dict[tuple[str, int], _Input] = field(default_factory=dict)
+    _outputs: dict[tuple[str, int], _Output] = field(default_factory=dict)
+    _worlds: dict[tuple[str, int], Callable[[], None]] = field(default_factory=dict)
+    _living: dict[tuple[str, int], Living] = field(default_factory=dict)
+    _plugs: dict[tuple[Way, int], Any] = field(default_factory=dict)
     _began: float | None = None
     _now: float = 0.0
 
     def __post_init__(self) -> None:
         self._random = Random(self.seed)
-        self._wires = EmulatedI2C({})
+        self.scene.script = self.script
         self.pins = EmulatedPins(self.clock, before=self.advance)
+        self.lines = self.faults.pins(self.pins) if self.faults else self.pins
 
-    async def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
-        """Carry one transfer, as drivers.bus.I2C; the part shows the street as it is now."""
-        self.advance()
-        if address in self._wires.chips and self._now - self._shown.get(address, -1.0) >= STEP:
-            self._shown[address] = self._now
-            for quantity, value in self._views[address]().items():
-                self._wires.chips[address].set(quantity, value)
-        return await self._wires.transfer(address, write, read)
+    def bus(self, name: str) -> WiredBus:
+        """Return the bus called *name*; its parts show the street as it is at each transfer."""
+        if name not in self._buses:
+            self._buses[name] = WiredBus(self.clock, self.advance, self.faults)
+        return self._buses[name]
 
-    def attach(self, name: str, domain: str, driver: str, where: int, options: Any) -> None:
-        """Put a part on the street: *where* is its address on the bus, or its line on the header."""
+    def attach(self, domain: str, driver: str, way: Way, address: int) -> None:
+        """Put a part at *address* of the bus that *way* leads to. It has been under power for a while.
+
+        What is there already stays there, if it is of the same kind: several outputs may share a part, and a
+        gateway may begin anew.
+        """
+        if self._parts.get((way, address)) == driver:
+            return
+        self._parts[way, address] = driver
+        clock = _Aged(self.clock)
+        chip = made(domain, driver, clock)
+        clock.by = POWERED
+        self.bus(way.root).on(way, address, chip, self._shows(chip, domain, driver, address))
+        if driver == "dbm":
+            self._plugs[way, address] = chip
+
+    def convert(self, domain: str, driver: str, way: Way, address: int) -> None:
+        """Put a converter at *address* of the bus that *way* leads to, unless it is there."""
+        if (way, address) not in self._converters:
+            converter = Converter(made(domain, driver, self.clock), self.clock)
+            self._converters[way, address] = converter
+            self.bus(way.root).on(way, address, converter.chip, converter.look)
+
+    def expand(self, domain: str, driver: str, way: Way, address: int, interrupt: int | None = None) -> None:
+        """Put an expander at *address* of the bus that *way* leads to, unless it is there.
+
+        Its interrupt, if it is wired, goes to the line *interrupt* of the header.
+        """
+        if (way, address) not in self._expanders:
+            chip = made(domain, driver, self.clock)
+            self._expanders[way, address] = chip.pins
+            self.bus(way.root).on(way, address, chip, lambda: None)
+            if interrupt is not None:
+                chip.interrupt = lambda high: self.pins.set(interrupt, high)
+
+    def attach_channel(
+        self, domain: str, driver: str, converter: tuple[Way, int], channel: int, options: Any
+    ) -> None:
+        """Put a part on *channel* of a converter."""
+        found = self._converters[converter]
+        part = fitted(domain, driver, found.analog, channel, self.clock, options)
+        found.parts[channel] = part
+        found.shows[channel] = self._shows(part, domain, driver)
+
+    def attach_line(
+        self,
+        name: str,
+        domain: str,
+        driver: str,
+        line: int,
+        options: Any,
+        expander: tuple[Way, int] | None = None,
+    ) -> None:
+        """Put the part *name* on *line* of the header, or of an *expander*."""
+        pins = self.pins if expander is None else self._expanders[expander]
+        key = (f"{expander}", line)
+        if driver == "contact":
+            sees = self._sees(name, options.quantity)
+            self._inputs[key] = _Input(pins, line, (lambda: not sees()) if options.active_low else sees)
+            return
+        if driver in ("switch", "compactor"):
+            self._outputs[key] = _Output(pins, line, name)
         if driver == "switch":
-            self._outputs[where] = name
-            self.pins.levels.setdefault(where, False)
-        elif driver == "contact":
-            sees = self._sees(options.quantity)
-            self._inputs[where] = (lambda: not sees()) if options.active_low else sees
-        else:
-            clock = _Aged(self.clock)
-            chip: Chip = import_module(f"drivers.{domain}.{driver}.chip").Emulated(clock)
-            clock.by = POWERED
-            self._wires.chips[where] = chip
-            self._views[where] = _within(chip, self._view(driver))
-            if driver == "dbm":
-                self._plugs[where] = chip
+            pins.levels.setdefault(line, False)
+            return
+        if driver == "compactor" and self.scene.barrel is not None:
+            return  # the gateway began anew; the press stands where it stood
+        part = fitted(domain, driver, pins, line, self.clock, options)
+        self._worlds[key] = self._shows(part, domain, driver)
+        if isinstance(part, Living):
+            self._living[key] = part
+        if driver == "compactor":
+            self.scene.barrel = Barrel(part, lambda: _driven(pins, line, options))
 
-    def plug(self, address: int, plugged: bool) -> None:
-        """Pull the part at *address* off the bus, or put it back, freshly powered."""
+    def _shows(self, part: World, domain: str, driver: str, address: int | None = None) -> Callable[[], None]:
+        """Return what shows *part* the street as it is now, at most once in each STEP.
+
+        One at an *address* may be frozen, or drift.
+        """
+        view, shown = _within(part, self._view(domain, driver)), -1.0
+
+        def show() -> None:
+            nonlocal shown
+            if self._now - shown >= STEP or shown < 0:
+                shown = self._now
+                for quantity, value in view().items():
+                    part.set(quantity, self._seen(part, quantity, value, address))
+
+        return show
+
+    def _seen(self, part: World, quantity: Quantity, value: float, address: int | None) -> float:
+        if self.faults is None or address is None:
+            return value
+        return self.faults.seen(address, quantity, value, part.spans[quantity])
+
+    def plug(self, way: Way, address: int, plugged: bool) -> None:
+        """Pull the part at *address* off its bus, or put it back, freshly powered."""
+        chips = self.bus(way.root).behind(way.hops)
         if not plugged:
-            chip = self._wires.chips.pop(address, None)
+            chip = chips.pop(address, None)
             if chip is not None:
-                self._plugs[address] = chip
-        elif address not in self._wires.chips:
-            chip = self._plugs[address]
+                self._plugs[way, address] = chip
+        elif address not in chips:
+            chip = self._plugs[way, address]
             chip.power_cycle()
-            self._wires.chips[address] = chip
+            chips[address] = chip
 
     def advance(self) -> None:
         """Bring the street up to now."""
@@ -160,33 +274,43 @@ class Street:
             seconds = min(STEP, target - self._now)
             self.scene.step(self._now, seconds)
             self._now += seconds
-        for line, level in self._inputs.items():
-            self.pins.set(line, level())
-        low, high = UNPLUGGED
-        for address in self._plugs:
-            self.plug(address, not low <= self._now % CYCLE < high)
+        for pins, line, level in self._inputs.values():
+            pins.set(line, level())
+        low, high = self.script.unplugged
+        for way, address in self._plugs:
+            self.plug(way, address, not low <= self._now % self.script.cycle < high)
 
     async def run(self) -> None:
-        """Keep the street moving, so that lids open although nobody looks."""
-        while True:
-            self.advance()
-            await self.clock.sleep(0.2)
+        """Keep the street moving, so that lids open and buckets tip although nobody looks."""
+        async with asyncio.TaskGroup() as lives:
+            begun: dict[tuple[str, int], Living] = {}
+            while True:
+                self.pins.before()
+                for show in self._worlds.values():
+                    show()
+                for key, part in self._living.items():
+                    if begun.get(key) is not part:
+                        begun[key] = part
+                        lives.create_task(part.run(), name=f"street {key}")
+                await self.clock.sleep(0.2)
 
     def _read_outputs(self) -> None:
-        on = {
-            name
-            for line, name in self._outputs.items()
-            if line in self.pins.outputs and self.pins.levels[line]
-        }
+        on = {output.name for output in self._outputs.values() if output.on}
         self.scene.pressing, self.scene.siren = "compactor" in on, "siren" in on
 
-    def _sees(self, quantity: str) -> Callable[[], bool]:
-        if quantity == "wet":
-            return lambda: self.scene.water > 2.2
-        return lambda: self.scene.lid_closed
+    def _sees(self, name: str, quantity: str) -> Callable[[], bool]:
+        """Return what the contact *name* sees: of the bin what has that name, else the river or the lid."""
 
-    def _view(self, driver: str) -> Callable[[], dict[Quantity, float]]:
-        """Return what a part of this kind sees of the street."""
+        def sees() -> bool:
+            made = self.scene.barrel.contact(name) if self.scene.barrel else None
+            if made is not None:
+                return made
+            return self.scene.water > 2.2 if quantity == "wet" else self.scene.lid_closed
+
+        return sees
+
+    def _view(self, domain: str, driver: str) -> Callable[[], dict[Quantity, float]]:
+        """Return what a part of this kind sees of the street: its own view, or all that its domain has."""
         views: dict[str, Callable[[], dict[Quantity, float]]] = {
             "sen66": self._air,
             "dbm": self._noise,
@@ -195,12 +319,19 @@ class Street:
             "adxl355": self._ground,
             "vl53l1x": self._bin,
             "ina226": self._power,
+            "air": lambda: self._air() | self._gases() | self._weather(),
+            "noise": self._noise,
+            "flood": lambda: self._river() | self._water() | self._climate(),
+            "weather": lambda: self._weather() | self._wind(),
+            "land": self._ground,
+            "bin": lambda: self._bin() | self._power() | self._fire(),
+            "board": lambda: self._power() | self._climate(),
         }
-        return views.get(driver, dict)
+        return views.get(driver) or views[domain]
 
     def _traffic(self) -> float:
         """0 to 1: a wave of cars and a little chance."""
-        return max(0.0, 0.55 + 0.35 * sin(self._now / 4.1) + self._random.uniform(-0.1, 0.1))
+        return max(0.0, self.script.traffic + 0.35 * sin(self._now / 4.1) + self._random.uniform(-0.1, 0.1))
 
     def _air(self) -> dict[Quantity, float]:
         cars, washed = self._traffic(), exp(-self.scene.rain / 30.0)
@@ -225,8 +356,42 @@ class Street:
     def _weather(self) -> dict[Quantity, float]:
         return {Quantity.PRESSURE: 1009.0 - 0.1 * self.scene.rain, **self._climate()}
 
+    def _gases(self) -> dict[Quantity, float]:
+        cars = self._traffic()
+        exhaust = {Quantity.NO2: 12.0 + 45.0 * cars, Quantity.CO: 200.0 + 700.0 * cars}
+        smoke = 6.0 + 18.0 * cars
+        grains = {Quantity.NC0_5: 6.0, Quantity.NC1: 7.0, Quantity.NC2_5: 7.2, Quantity.NC4: 7.3}
+        counts = {quantity: smoke * each for quantity, each in grains.items()}
+        others = {Quantity.O3: 38.0 - 20.0 * cars, Quantity.SO2: 2.0, Quantity.NC10: smoke * 7.35}
+        return {**exhaust, **others, **counts, Quantity.GAS_RESISTANCE: 60e3 - 20e3 * cars}
+
+    def _wind(self) -> dict[Quantity, float]:
+        speed = self.script.wind + 0.15 * self.scene.rain + 1.5 * sin(self._now / 7.0)
+        direction = (230.0 + 25.0 * sin(self._now / 23.0)) % 360.0
+        return {
+            Quantity.WIND_SPEED: speed,
+            Quantity.WIND_DIRECTION: direction,
+            Quantity.RAIN_RATE: self.scene.rain,
+        }
+
+    def _water(self) -> dict[Quantity, float]:
+        return {
+            Quantity.WATER_PRESSURE: 1009.0 - 0.1 * self.scene.rain + 97.8 * self.scene.water,
+            Quantity.WATER_TEMPERATURE: 11.5,
+        }
+
+    def _fire(self) -> dict[Quantity, float]:
+        """What the bin weighs, and how warm it is: no fire today."""
+        full = 0.12 * (self.scene.loose + 2.0 * self.scene.dense)
+        return {Quantity.WEIGHT: full, Quantity.SURFACE_TEMPERATURE: 17.0, Quantity.TEMPERATURE: 18.0}
+
     def _noise(self) -> dict[Quantity, float]:
-        level = 54.0 + 16.0 * self._traffic() + 0.1 * self.scene.rain + (22.0 if self.scene.siren else 0.0)
+        level = (
+            self.script.noise
+            + 16.0 * self._traffic()
+            + 0.1 * self.scene.rain
+            + (22.0 if self.scene.siren else 0.0)
+        )
         return {
             Quantity.SOUND_LEVEL: level,
             Quantity.SOUND_LEVEL_MIN: level - 6.0,
@@ -251,17 +416,27 @@ class Street:
         return {Quantity.DISTANCE: SENSOR_TO_FLOOR - depth * self.scene.fill / 100.0}
 
     def _power(self) -> dict[Quantity, float]:
+        if (barrel := self.scene.barrel) is not None:
+            return {Quantity.VOLTAGE: barrel.voltage, Quantity.CURRENT: barrel.current}
         current = 2.0 + 5.0 * self.scene.dense / 100.0 if self.scene.pressing else 0.12
         return {Quantity.VOLTAGE: 12.6 - 0.08 * current, Quantity.CURRENT: current}
 
 
+def _driven(pins: EmulatedPins, line: int, options: Any) -> int:
+    """Return which way an H bridge drives: 1, -1, or 0 when its lines are alike."""
+    forward, back = (
+        each in pins.outputs and pins.levels[each] == options.active_high for each in (line, options.reverse)
+    )
+    return forward - back
+
+
 def _within(
-    chip: Chip, view: Callable[[], Mapping[Quantity, float]]
+    part: World, view: Callable[[], Mapping[Quantity, float]]
 ) -> Callable[[], Mapping[Quantity, float]]:
     """Keep what a part sees within what it can show."""
 
     def limited() -> dict[Quantity, float]:
-        spans = chip.spans
+        spans = part.spans
         return {q: min(spans[q].high, max(spans[q].low, v)) for q, v in view().items() if q in spans}
 
     return limited

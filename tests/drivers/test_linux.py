@@ -232,7 +232,7 @@ def test_a_controller_that_was_unplugged_is_opened_again(kernel, path):
 
     async def main(bus):
         await bus.transfer(0x29, b"\x01", 1)
-        before = bus._bus.fd, os.fstat(bus._bus.fd).st_ino
+        before = bus._worker.bus.fd, os.fstat(bus._worker.bus.fd).st_ino
         kernel.unplugged = True
         for _ in range(2):
             with pytest.raises(BusError):
@@ -241,7 +241,7 @@ def test_a_controller_that_was_unplugged_is_opened_again(kernel, path):
         with open(path, "wb"):
             kernel.unplugged = False
             answer = await bus.transfer(0x29, b"\x03", 1)
-        return answer, before[1] != os.fstat(bus._bus.fd).st_ino
+        return answer, before[1] != os.fstat(bus._worker.bus.fd).st_ino
 
     assert on_bus(path, main) == (b"\x03", True)
 
@@ -323,6 +323,41 @@ def test_callers_that_give_up_early_do_not_pile_up(kernel, path):
 
     assert on_bus(path, main, timeout=0.2) == b"\x63"
     assert [write[0] for _, write, _ in kernel.log] == [0, 0x63]
+
+
+def test_a_bus_that_hangs_is_begun_anew(kernel, path):
+    """The worker that hangs is left behind, another one carries on with a device of its own."""
+    kernel.chips[0x29] = Echo()
+
+    async def main(bus):
+        await bus.transfer(0x29, b"\x01", 1)
+        before = bus._worker.bus.fd
+        bus._worker._thread.name = kernel.hangs = "the first"
+        kernel.held.clear()
+        with pytest.raises(BusTimeout):
+            await bus.transfer(0x29, b"\x02", 1)
+        await bus.recover()
+        answer = await bus.transfer(0x29, b"\x03", 1)
+        after = bus._worker.bus.fd
+        kernel.held.set()
+        await asyncio.sleep(0.1)
+        return answer, before != after, [worker.alive for worker in bus._left]
+
+    assert on_bus(path, main, timeout=0.2) == (b"\x03", True, [False])
+
+
+def test_no_more_than_a_few_workers_are_left_behind(kernel, path):
+    async def main(bus):
+        kernel.held.clear()
+        for _ in range(6):
+            with pytest.raises(BusTimeout):
+                await bus.transfer(0x29, b"\x01", 1)
+            await bus.recover()
+        left = len(bus._left)
+        kernel.held.set()
+        return left
+
+    assert on_bus(path, main, timeout=0.05) == 3
 
 
 class Slow(Echo):
@@ -421,8 +456,9 @@ def test_an_answer_after_the_loop_has_gone_is_dropped(kernel, path):
         kernel.held.clear()
         with pytest.raises(BusTimeout):
             await bus.transfer(0x29, b"\x01", 1)
-        assert bus._worker.daemon  # or a transfer that never returns would keep the process from ending
-        return bus._worker
+        # or a transfer that never returns would keep the process from ending
+        assert bus._worker._thread.daemon
+        return bus._worker._thread
 
     worker = on_bus(path, main, timeout=0.1)
     kernel.held.set()

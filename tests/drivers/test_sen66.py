@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from drivers.air.sen66 import Driver, Options, checked, decode, faults, identify
+from drivers.air.sen66 import Driver, Options, decode, faults, identify, probe
 from drivers.air.sen66.chip import Emulated
 from drivers.bus import BusError, NoAcknowledge
 from drivers.device import ChecksumError, DeviceError, Missing, Quantity, Values, WrongDevice
 from drivers.emulated import EmulatedI2C
+from drivers.sensirion import checked
 from tests.conftest import VirtualClock
 
 PARTICLES = {Quantity.PM1, Quantity.PM2_5, Quantity.PM4, Quantity.PM10}
@@ -262,6 +263,19 @@ def test_stop_in_the_middle_of_a_command(rig: Rig):
 
     rig.run(give_up())
     assert not rig.chip.measuring
+
+
+def test_probe(rig: Rig):
+    """It is recognised by its name, also while it measures, and its sisters are not."""
+    assert rig.run(probe(rig.bus, 0x6B, rig.clock)) == "product name SEN66"
+    rig.start()
+    rig.clock.now += 1.0
+    assert rig.run(probe(rig.bus, 0x6B, rig.clock)) == "product name SEN66"
+    assert rig.chip.measuring
+    rig.chip.name = "SEN65"
+    assert rig.run(probe(rig.bus, 0x6B, rig.clock)) is None
+    rig.bus.chips.clear()
+    assert rig.run(probe(rig.bus, 0x6B, rig.clock)) is None
 
 
 class TestChip:

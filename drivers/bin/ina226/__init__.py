@@ -5,7 +5,7 @@ Datasheet: "INA226", Texas Instruments, SBOS547B. Sections are named beside what
 
 from dataclasses import dataclass
 
-from drivers.bus import I2C
+from drivers.bus import I2C, BusError
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
 
 ADDRESSES: tuple[int, ...] = tuple(range(0x40, 0x50))
@@ -132,6 +132,16 @@ class Driver:
 
     async def _write(self, register: int, word: int) -> None:
         await self._bus.transfer(self._address, bytes((register,)) + word.to_bytes(2))
+
+
+async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
+    """Return manufacturer and die when an INA226 answers at *address*, else None. Only reads."""
+    try:
+        raw = [await bus.transfer(address, bytes((each,)), 2) for each in (MANUFACTURER, DIE)]
+    except BusError:
+        return None
+    found = tuple(map(int.from_bytes, raw))
+    return f"manufacturer {found[0]:#06x}, die {found[1]:#06x}" if found == IDENTITY else None
 
 
 def decode(shunt: int, bus: int, power: int, current: int, overflow: bool, current_step: float) -> Values:

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from drivers.bus import I2C, NoAcknowledge
+from drivers.bus import I2C, BusError, NoAcknowledge
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
 
 POLL = 0.02  # s between looks for a new range: a fifth of the usual period, and little of the bus's time
@@ -192,6 +192,29 @@ class Driver:
 
     async def _write(self, index: int, values: bytes) -> None:
         await self._bus.transfer(self._address, index.to_bytes(2) + values)
+
+
+async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
+    """Return the model when a VL53L1X answers at *address*, else None. Only reads.
+
+    Its sister has an index of one byte, and would take the second byte of ours for a setting: it is asked in
+    its own way first. To a VL53L1X that is half an index.
+    """
+    if await _is_sister(bus, address):
+        return None
+    try:
+        model = await bus.transfer(address, MODEL_ID.to_bytes(2), 2)
+    except BusError:
+        return None
+    return f"model {model.hex()}" if model == MODEL else None
+
+
+async def _is_sister(bus: I2C, address: int) -> bool:
+    """Return whether register 0xC0, with an index of one byte, holds the model of a VL53L0X."""
+    try:
+        return await bus.transfer(address, b"\xc0", 1) == b"\xee"
+    except BusError:
+        return False
 
 
 def decode(raw: bytes) -> float | Missing:

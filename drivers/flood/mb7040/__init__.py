@@ -6,7 +6,7 @@ and does not acknowledge its address meanwhile. It cannot be identified: any two
 
 from dataclasses import dataclass
 
-from drivers.bus import I2C, NoAcknowledge
+from drivers.bus import I2C, BusError, NoAcknowledge
 from drivers.device import Clock, Missing, Quantity, Values
 
 _REFUSED = {0x28, 0x52, 0x55}  # the 8-bit addresses 80, 164 and 170
@@ -62,6 +62,32 @@ class Driver:
             except NoAcknowledge:
                 await self._clock.sleep(_PAUSE)
         return await self._bus.transfer(self._address, write, read)
+
+
+async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
+    """Return the range that the part at *address* gives, or None. It has no identity, but a habit of its own.
+
+    It answers to a read alone, to no read while it ranges, and then with a range that it can have. Nothing is
+    written to what does not answer the first read.
+    """
+    try:
+        await bus.transfer(address, read=2)
+        await bus.transfer(address, _RANGE)
+        if await _hears(bus, address):
+            return None
+        await clock.sleep(_RANGING)
+        found = decode(await bus.transfer(address, read=2))
+    except BusError:
+        return None
+    return f"deaf while it ranges, then {found:.2f} m" if isinstance(found, float) else None
+
+
+async def _hears(bus: I2C, address: int) -> bool:
+    try:
+        await bus.transfer(address, read=2)
+    except NoAcknowledge:
+        return False
+    return True
 
 
 def decode(raw: bytes) -> float | Missing:

@@ -6,7 +6,7 @@ Datasheet: "ADXL354/ADXL355", Analog Devices, revision C. Sections are named bes
 from dataclasses import dataclass
 from typing import Literal
 
-from drivers.bus import I2C
+from drivers.bus import I2C, BusError
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
 
 ADDRESSES: tuple[int, ...] = (0x1D, 0x53)
@@ -139,6 +139,15 @@ class Driver:
 
     async def _write(self, register: int, *values: int) -> None:
         await self._bus.transfer(self._address, bytes((register, *values)))
+
+
+async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
+    """Return the three bytes of identity when an ADXL355 answers at *address*, else None. Only reads."""
+    try:
+        found = await bus.transfer(address, bytes((0x00,)), 3)
+    except BusError:
+        return None
+    return f"identity {found.hex()}" if found == IDENTITY else None
 
 
 def decode_counts(raw: bytes) -> Counts:

@@ -7,7 +7,7 @@ averages by itself and holds the latest level, the lowest and the highest; each 
 from dataclasses import dataclass
 from typing import Literal
 
-from drivers.bus import I2C
+from drivers.bus import I2C, BusError
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
 
 ADDRESSES: tuple[int, ...] = (0x48,)
@@ -17,6 +17,7 @@ _HARDWARE = 3  # VERSION, bits 7 to 4
 _POWER_DOWN = 0x01  # CONTROL, bit 0
 _FILTER = {"Z": 0x00, "A": 0x02, "C": 0x04}  # CONTROL, bits 2 and 1
 _CLEAR_EXTREMES, _SYSTEM_RESET = 0x02, 0x08  # RESET, bits 1 and 3
+_TAVG_VALID = range(10, 10001)  # milliseconds that the averaging time can be
 _READY = 0.005  # from power-up or reset to the first transfer
 
 
@@ -83,6 +84,17 @@ class Driver:
 
     async def _write(self, register: int, value: int) -> None:
         await self._bus.transfer(self._address, bytes([register, value]))
+
+
+async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
+    """Return the version of the DBM at *address*, or None. Only reads; the averaging time must be one."""
+    try:
+        (version,) = await bus.transfer(address, bytes([_VERSION]), 1)
+        control, *averaging = await bus.transfer(address, bytes([_CONTROL]), 3)
+    except BusError:
+        return None
+    ours = version >> 4 == _HARDWARE and not control & 0xF0
+    return f"version {version:#04x}" if ours and int.from_bytes(averaging) in _TAVG_VALID else None
 
 
 def identify(raw: bytes) -> None:

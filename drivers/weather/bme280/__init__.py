@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from drivers.bus import I2C
+from drivers.bus import I2C, BusError
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
 
 ADDRESSES: tuple[int, ...] = (0x76, 0x77)
@@ -98,6 +98,15 @@ class Driver:
 
     async def _write(self, register: int, value: int) -> None:
         await self._bus.transfer(self._address, bytes([register, value]))
+
+
+async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
+    """Return the chip id when a BME280 answers at *address*, else None. Only reads."""
+    try:
+        (found,) = await bus.transfer(address, bytes([_ID]), 1)
+    except BusError:
+        return None
+    return f"chip id {found:#04x}" if found == _CHIP_ID else None
 
 
 def identify(raw: bytes) -> None:
