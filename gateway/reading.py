@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, TypeAlias
 
 from drivers.device import Missing, Quantity
@@ -25,19 +25,41 @@ class Lane(StrEnum):
     EVENTS = "events"  # events, decisions and gaps; each committed at once, delivered first
 
 
+class Flag(IntEnum):
+    """The quality of one value, as QARTOD numbers it (UNESCO 2013, IOC Manuals and Guides 54).
+
+    The numbers are names: their order means nothing. A value without a flag is NOT_EVALUATED.
+    """
+
+    PASS = 1  # passed the tests that were made
+    NOT_EVALUATED = 2  # no test was made, or nothing is known
+    SUSPECT = 3  # suspect, or of high interest
+    FAIL = 4  # failed a test: not to be used
+    MISSING = 9  # there is no value
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one device gave at one moment. A quantity is in *values* or, with the reason, in *missing*."""
+    """What one device gave at one moment. A quantity is in *values* or, with the reason, in *missing*.
+
+    *flags* has the quality of the values that were tested, *labels* words for values that have some (the
+    name of a flood stage, an index's band and version).
+    """
 
     device: str
     at: Instant
     values: Mapping[Quantity, float]
     missing: Mapping[Quantity, Missing] = field(default_factory=dict)
+    flags: Mapping[Quantity, Flag] = field(default_factory=dict)
+    labels: Mapping[Quantity, str] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
         """Return the record as it is stored and published."""
         shape = {"kind": "reading", **_stamp(self.at), "device": self.device, "values": self.values}
-        return {**shape, "missing": self.missing} if self.missing else shape
+        for name in ("missing", "flags", "labels"):
+            if more := getattr(self, name):
+                shape[name] = more
+        return shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +84,13 @@ class Event:
 
 class Outcome(StrEnum):
     """What became of a decision."""
+
+    ASKED = "asked"  # a person may approve it, or veto it
+    APPROVED = "approved"  # a person did
+    VETOED = "vetoed"  # a person did
+    LAPSED = "lapsed"  # nobody answered in time, or what was granted or lent is over
+    OVERRIDDEN = "overridden"  # a person took the actuator by hand, or gave it back
+    COMMANDED = "commanded"  # a person's other order (a mode, a reset, a shelf) was carried out
 
     ACTED = "acted"  # the actuator was told to move (or the event was sent)
     SHADOWED = "shadowed"  # nothing moved: this is what would have been done
@@ -104,10 +133,14 @@ class Decision:
     reasons: tuple[str, ...]
     inputs: tuple[Input, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    who: str = ""  # the person; "" is the gateway itself
+    order: str = ""  # the id of the person's order
+    effect: Mapping[str, Any] | None = None  # what was read back after the actuator was told
     id: str = field(default_factory=lambda: new_id())
 
     def body(self) -> dict[str, Any]:
         """Return the record as it is stored and published."""
+        more = {"who": self.who, "order": self.order, "effect": self.effect}
         return {
             "kind": "decision",
             **_stamp(self.at),
@@ -125,6 +158,7 @@ class Decision:
                 for i in self.inputs
             ],
             "conditions": [{"text": c.text, "truth": c.truth} for c in self.conditions],
+            **{key: value for key, value in more.items() if value},
         }
 
 
@@ -151,10 +185,64 @@ class Gap:
 
 
 class Mode(StrEnum):
-    """Who decides. `shadow`: nothing moves, what would have been done is recorded. `off`: acts at once."""
+    """Who decides."""
 
-    SHADOW = "shadow"
-    OFF = "off"
+    SHADOW = "shadow"  # nothing moves, what would have been done is recorded: a pilot
+    IN = "in"  # human in the loop: asks, and silence means no
+    ON = "on"  # human on the loop: announces, waits for a veto, then acts; silence means yes
+    OFF = "off"  # human off the loop: acts at once
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A named person's permission for a mode above `in`, for a reason, *until* a time [s, Unix]."""
+
+    by: str
+    reason: str
+    until: float
+
+
+class OrderKind(StrEnum):
+    """What a person may ask of the gateway."""
+
+    APPROVE = "approve"  # a pending ask
+    VETO = "veto"  # a pending ask, or one whose veto window runs
+    OVERRIDE = "override"  # an actuator into a state by hand, for a time
+    RELEASE = "release"  # it again
+    RESET = "reset"  # a latched fault
+    MODE = "mode"  # a rule's mode, for a time
+    COMPACT = "compact"  # one stroke
+    SHELVE = "shelve"  # a rule's announcements, for a time
+    UNSHELVE = "unshelve"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a person asks the gateway to do: carried out at most once, and not after *not_after* [s, Unix].
+
+    *target* is the id of a pending ask, an actuator or a rule; *value* the state or mode that is asked for;
+    *until* [s, Unix] the end of what is given for a time; *channel* how it came (mqtt, http).
+    """
+
+    id: str
+    kind: OrderKind
+    target: str
+    issuer: str
+    reason: str
+    not_after: float
+    channel: str
+    value: str | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of an order, in a sentence."""
+
+    order: str
+    accepted: bool
+    said: str
+    time: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +288,9 @@ class Transition:
     commands: tuple[Command, ...]
     inputs: tuple[Input, ...]
     conditions: tuple[Condition, ...]
+    grant: Grant | None = None  # of the rule's file
+    ask: float = 600.0  # [s] that an ask stands
+    veto: float = 60.0  # [s] that a veto has
 
 
 Record: TypeAlias = Reading | Event | Decision | Gap
@@ -210,7 +301,9 @@ def reading_of(body: Mapping[str, Any]) -> Reading:
     at = Instant(body["time"], body["mono"], body["boot"], Quality(body["clock"]))
     values = {Quantity(name): float(value) for name, value in body["values"].items()}
     missing = {Quantity(name): Missing(why) for name, why in body.get("missing", {}).items()}
-    return Reading(body["device"], at, values, missing)
+    flags = {Quantity(name): Flag(flag) for name, flag in body.get("flags", {}).items()}
+    labels = {Quantity(name): str(text) for name, text in body.get("labels", {}).items()}
+    return Reading(body["device"], at, values, missing, flags, labels)
 
 
 def encode(record: Record) -> str:

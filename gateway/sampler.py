@@ -2,18 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import floor, isfinite
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from drivers.bus import BusError
 from drivers.device import UNITS, Clock, DeviceError, Missing, Quantity, Sensor, Values, Watched
 from gateway.clock import Now
-from gateway.reading import Event, Reading, significant
+from gateway.reading import Event, Flag, Reading, significant
 
 log = logging.getLogger("lamppost.sampler")
 
@@ -34,15 +34,27 @@ class State(StrEnum):
     LOST = "lost"
 
 
+class Screen(Protocol):
+    """The quality tests of one quantity."""
+
+    def feed(self, time: float, value: float | Missing) -> Flag:
+        """Take the value of *time* [s, Unix]; return its flag."""
+        ...
+
+
 @dataclass
 class Device:
-    """One configured sensor. *interval* and *deadline* in seconds; *note* says where it is, for people."""
+    """One configured sensor. *interval* and *deadline* in seconds; *note* says where it is, for people.
+
+    *screens* are the tests of those of its quantities that have any.
+    """
 
     id: str
     sensor: Sensor
     interval: float
     deadline: float
     note: dict[str, Any] = field(default_factory=dict)
+    screens: Mapping[Quantity, Screen] = field(default_factory=dict)
 
 
 @dataclass
@@ -180,7 +192,7 @@ class Sampler:
         return True
 
     def _publish(self, values: Values) -> None:
-        self.latest = reading(self.device.id, self.now, values)
+        self.latest = screened(reading(self.device.id, self.now, values), self.device.screens)
         self.publish(self.latest)
 
     def _lose(self, reason: str) -> None:
@@ -238,6 +250,18 @@ def reading(device: str, now: Now, values: Values) -> Reading:
         else:
             missing[quantity] = Missing.OUT_OF_RANGE
     return Reading(device, now(), there, missing)
+
+
+def screened(reading: Reading, screens: Mapping[Quantity, Screen]) -> Reading:
+    """Return *reading* with the flags of the quantities that are tested."""
+    flags = {}
+    for quantity, screen in screens.items():
+        value = reading.values.get(quantity)
+        missing = reading.missing.get(quantity, Missing.DEVICE_ERROR)
+        flag = screen.feed(reading.at.time, missing if value is None else value)
+        if flag not in (Flag.MISSING, Flag.NOT_EVALUATED):
+            flags[quantity] = flag
+    return replace(reading, flags=flags) if flags else reading
 
 
 def _missing(error: BaseException) -> Missing:

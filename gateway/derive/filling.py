@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from statistics import NormalDist, median
+from typing import Any
 
 from drivers.device import Missing
+from gateway.derive.saved import TIME_MOST, moment, number, samples
 
 Sample = tuple[float, float]
 """Time [s] and fill [%]."""
@@ -23,6 +25,9 @@ bin fills by day and by bag. Read the interval as an indication."""
 
 KEPT = 96
 """The most points that a trend keeps: 4,560 pairs of them, a few milliseconds of work."""
+
+PEAKS = 64
+"""The most samples that a fall may be measured from. One in more steps is measured from every second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Emptyings:
     That is a fall of the fill by *fall* [points of %] or more within *within* [s], down to *below* [%] or
     lower, which *confirm* samples in a row show. The sample before always counts, however old: a bin that was
     emptied while nothing was heard was emptied too. A compactor's stroke is also a fall: there, set *below*
-    under what is left after a stroke. Memory: at most the samples of *within* and of *confirm*.
+    under what is left after a stroke. Memory: at most PEAKS samples, and *confirm*.
     """
 
     fall: float = 30.0
@@ -138,6 +143,24 @@ class Emptyings:
         while self._peaks and self._peaks[-1][1] <= fill:
             self._peaks.pop()
         self._peaks.append((time, fill))
+        if len(self._peaks) > PEAKS:  # an odd number: the first and the last stay
+            self._peaks = deque([each for n, each in enumerate(self._peaks) if n % 2 == 0])
+
+    def save(self) -> dict[str, Any]:
+        """Return what `restore` needs, as JSON takes it."""
+        return {
+            "pending": [list(each) for each in self.pending],
+            "peaks": [list(each) for each in self._peaks],
+            "line": self._line if self.pending else None,
+        }
+
+    def restore(self, saved: Any) -> None:
+        """Take over what `save` gave. Raises ValueError, KeyError, TypeError."""
+        pending, peaks = samples(saved["pending"], self.confirm - 1), samples(saved["peaks"], PEAKS)
+        if pending and not peaks:
+            raise ValueError("a fall has a fill that it fell from")
+        self._line = number(saved["line"]) if pending else -math.inf
+        self.pending, self._peaks = pending, deque(peaks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +176,10 @@ class Prediction:
 class Filling:
     """The trend since the last emptying: how fast the bin fills, and when it will be full.
 
-    It looks at one sample every *every* [s]; when it has KEPT of them, it lets half of them go and takes half
-    as many, so that memory stays flat however long the bin is not emptied. It answers from *least* samples
-    on that span *span* [s] or more, and predicts no farther than *horizon* [s].
+    *emptied* is when the bin was last seen to be emptied [s]. The trend looks at one sample every *every*
+    [s]; when it has KEPT of them, it lets half of them go and takes half as many, so that memory stays flat
+    however long the bin is not emptied. It answers from *least* samples on that span *span* [s] or more, and
+    predicts no farther than *horizon* [s].
     """
 
     emptyings: Emptyings = field(default_factory=Emptyings)
@@ -163,6 +187,7 @@ class Filling:
     least: int = 6
     span: float = HOUR
     horizon: float = 60 * 24 * HOUR
+    emptied: float | None = field(default=None, init=False)
     _kept: list[Sample] = field(default_factory=list, init=False)
     _apart: float = field(default=0.0, init=False)
     _last: float = field(default=-math.inf, init=False)
@@ -184,6 +209,7 @@ class Filling:
         lows = [*self.emptyings.pending, (time, fill)]
         emptying = self.emptyings.feed(time, fill)
         if emptying:
+            self.emptied = emptying.at
             self._kept.clear()
             self._apart = self.every
         elif self.emptyings.pending:
@@ -192,8 +218,13 @@ class Filling:
             self._keep(sample)
         return emptying
 
+    @property
+    def since(self) -> float | None:
+        """The time [s] of the first sample that the trend is made of; None while there is none."""
+        return self._kept[0][0] if self._kept else None
+
     def rate(self) -> Slope | Missing:
-        """Return the rate of filling [% per h] since the last emptying; INPUT_MISSING on too little data."""
+        """Return the rate of filling [% per h] since the last emptying; NOT_READY on too little data."""
         slope = self._trend()
         if isinstance(slope, Missing):
             return slope
@@ -202,7 +233,7 @@ class Filling:
     def full_at(self, target: float = 100.0) -> Prediction | Missing:
         """Return when the fill will reach *target* [%], and the interval: the slope's, carried forward.
 
-        Never before the newest sample. INPUT_MISSING on too little data; OUT_OF_RANGE when the bin does not
+        Never before the newest sample. NOT_READY on too little data; OUT_OF_RANGE when the bin does not
         fill, or not within the horizon. Raises ValueError unless *target* is above 0 and at most 100.
         """
         if not 0.0 < target <= 100.0:
@@ -232,7 +263,7 @@ class Filling:
     def _estimate(self) -> Slope | Missing:
         kept, self._levels = self._kept, {}
         if len(kept) < self.least or kept[-1][0] - kept[0][0] < self.span:
-            return Missing.INPUT_MISSING
+            return Missing.NOT_READY
         slope = sen_slope(kept)
         if not isinstance(slope, Missing):
             for each in (slope.middle, slope.low, slope.high):
@@ -248,3 +279,23 @@ class Filling:
         if missing > slope * self.horizon:
             return Missing.OUT_OF_RANGE
         return self._last + missing / slope
+
+    def save(self) -> dict[str, Any]:
+        """Return what `restore` needs, as JSON takes it: a few kilobytes at most."""
+        return {
+            "emptied": self.emptied,
+            "last": self._last if self._kept else None,
+            "apart": self._apart,
+            "kept": [list(each) for each in self._kept],
+            "emptyings": self.emptyings.save(),
+        }
+
+    def restore(self, saved: Any) -> None:
+        """Take over what `save` gave. Raises ValueError, KeyError, TypeError."""
+        kept, last = samples(saved["kept"], KEPT - 1), moment(saved["last"])
+        if (last is None) is bool(kept) or (last is not None and last < kept[-1][0]):
+            raise ValueError("the last sample is the newest of all")
+        self.emptyings.restore(saved["emptyings"])
+        self.emptied = moment(saved["emptied"])
+        self._apart = number(saved["apart"], self.every, TIME_MOST)
+        self._kept, self._last, self._slope = kept, -math.inf if last is None else last, None

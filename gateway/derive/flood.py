@@ -1,14 +1,16 @@
 """How high the water stands, how fast it rises, and what that is called."""
 
 import math
-from bisect import bisect_right, insort
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
-from typing import TypeGuard
+from math import isfinite
+from typing import Any, TypeGuard
 
 from drivers.device import Missing
+from gateway.derive.statistics import robust_slope
 
 FRESH_WATER = 997.0
 """Density [kg/m3] of fresh water at 25 Cel."""
@@ -21,6 +23,7 @@ AIR_TEMPERATURE = (-40.0, 65.0)  # Cel, for which ranging parts are made; the li
 AIR_PRESSURE = (300.0, 1100.0)  # hPa, what barometers can tell
 UNCERTAIN = 10.0  # hPa by which two sensors in the same air may differ: 0.1 m of water
 LEAST = 3  # points of a slope: two always lie on a line
+_SLACK = 64  # samples that may wait to be dropped
 
 
 def stage(distance: float, reference: float) -> float:
@@ -78,7 +81,7 @@ def depth(water: float | Missing, air: float | Missing, density: float = FRESH_W
 
 def usable(value: float | Missing) -> TypeGuard[float]:
     """Return whether *value* is a number: neither Missing, nor NaN, nor infinite."""
-    return not isinstance(value, Missing) and math.isfinite(value)
+    return not isinstance(value, Missing) and isfinite(value)
 
 
 @dataclass(slots=True)
@@ -123,46 +126,84 @@ class Rise:
 
     Samples may come late, or again with another value; what lies a window or more behind the newest is
     forgotten. NOT_READY while the samples span less than *share* of the window: the slope of a few seconds
-    is noise. Raises ValueError for a window that is not positive or a share outside 0 to 1.
+    is noise. A *robust* one is the median of the slopes of all pairs (`robust_slope`), of quadratic cost.
+    Raises ValueError for a window that is not positive or a share outside 0 to 1.
     """
 
     window: float = 900.0  # gauges are read each 5 to 15 min, and rivers forecast from that
     share: float = 0.5
-    _times: list[int] = field(default_factory=list)
-    _heights: dict[int, int] = field(default_factory=dict)
-    _sums: _Sums = field(default_factory=_Sums)
+    robust: bool = False
+    _span: int = field(init=False)  # ms
+    _times: list[int] = field(default_factory=list, init=False)
+    _heights: list[int] = field(default_factory=list, init=False)
+    _head: int = field(default=0, init=False)  # from here on they are in use
+    _sums: _Sums = field(default_factory=_Sums, init=False)
 
     def __post_init__(self) -> None:
         if not self.window > 0 or not 0 <= self.share <= 1:
             raise ValueError("the window must be above 0 s and the share from 0 to 1")
+        self._span = _milli(self.window)
+
+    def __len__(self) -> int:
+        """How many samples it holds."""
+        return len(self._times) - self._head
+
+    @property
+    def oldest(self) -> float | None:
+        """The time [s] of the oldest sample that it holds."""
+        return self._times[self._head] / 1000 if self._head < len(self._times) else None
 
     def feed(self, at: float, value: float | Missing) -> None:
         """Take the stage [m] of the time *at* [s]. What is not a number is a gap."""
-        time = _milli(at)
-        if not usable(value) or (self._times and time <= self._times[-1] - _milli(self.window)):
+        if isinstance(value, Missing) or not isfinite(value):
             return
-        if time in self._heights:
-            self._sums.count(time, self._heights[time], -1)
+        time, height, times = round(at * 1000), round(value * 1_000_000), self._times
+        if self._head == len(times) or time > times[-1]:
+            times.append(time)
+            self._heights.append(height)
+            self._forget(time)
+        elif time > times[-1] - self._span:
+            self._late(time, height)
         else:
-            insort(self._times, time)
-        self._heights[time] = _micro(value)
-        self._sums.count(time, self._heights[time])
-        self._forget(self._times[-1])
+            return
+        self._sums.count(time, height)
 
     def value(self, now: float) -> float | Missing:
         """Return the rate [m/h] at *now* [s]; INPUT_MISSING when the window holds nothing."""
-        self._forget(_milli(now))
-        if not self._times:
+        self._forget(round(now * 1000))
+        times, head = self._times, self._head
+        if head == len(times):
             return Missing.INPUT_MISSING
-        if self._times[-1] - self._times[0] < self.share * _milli(self.window):
+        if times[-1] - times[head] < self.share * self._span:
             return Missing.NOT_READY
-        return self._sums.slope()
+        return self._robust() if self.robust else self._sums.slope()
+
+    def _late(self, time: int, height: int) -> None:
+        """Put a late sample in its place, or the word that counts instead of an earlier one."""
+        place = bisect_left(self._times, time, self._head)
+        if self._times[place] == time:
+            self._sums.count(time, self._heights[place], -1)
+            self._heights[place] = height
+        else:
+            self._times.insert(place, time)
+            self._heights.insert(place, height)
+
+    def _robust(self) -> float | Missing:
+        if len(self) < LEAST:
+            return Missing.NOT_READY
+        held = list(zip(self._times[self._head :], self._heights[self._head :], strict=True))
+        slope = robust_slope(held)
+        return slope if isinstance(slope, Missing) else slope * 3.6  # um/ms to m/h
 
     def _forget(self, now: int) -> None:
-        old = bisect_right(self._times, now - _milli(self.window))
-        for time in self._times[:old]:
-            self._sums.count(time, self._heights.pop(time), -1)
-        del self._times[:old]
+        times, head, since = self._times, self._head, now - self._span
+        while head < len(times) and times[head] <= since:
+            self._sums.count(times[head], self._heights[head], -1)
+            head += 1
+        self._head = head
+        if head > _SLACK + len(times) // 8:
+            del times[:head], self._heights[:head]
+            self._head = 0
 
 
 def _milli(seconds: float) -> int:
@@ -232,18 +273,41 @@ class Alarm:
 
     def feed(self, value: float | Missing) -> bool:
         """Take the next sample, in the unit of the thresholds; return whether the alarm is raised."""
-        if not usable(value):
-            self._bad += 1
-            self._below = 0
-            return self.active
-        self._bad = 0
-        self._above = self._above + 1 if value >= self.on else 0
-        self._below = self._below + 1 if value < self.off else 0
-        if self._above >= self.on_delay:
-            self.active = True
-        elif self._below >= self.off_delay:
-            self.active = False
+        if usable(value):
+            return self.take(value)
+        self._bad += 1
+        self._below = 0
         return self.active
+
+    def take(self, value: float) -> bool:
+        """Take the next sample, which is a number, as `feed`."""
+        self._bad = 0
+        if value >= self.on:
+            self._above += 1
+            self._below = 0
+            self.active = self.active or self._above >= self.on_delay
+        else:
+            self._above = 0
+            self._below = self._below + 1 if value < self.off else 0
+            self.active = self.active and self._below < self.off_delay
+        return self.active
+
+    def state(self) -> list[int]:
+        """Return all that `restore` needs: whether it is raised, and the samples above, below and bad."""
+        counts = zip((self._above, self._below, self._bad), self._delays(), strict=True)
+        return [int(self.active), *(min(count, delay) for count, delay in counts)]
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """Take over what `state` gave. Raises ValueError or TypeError when it is not that."""
+        active, *counts = state
+        fits = [type(n) is int and 0 <= n <= delay for n, delay in zip(counts, self._delays(), strict=True)]
+        if active not in (0, 1) or not all(fits):
+            raise ValueError(f"this is no state of an alarm: {state!r}")
+        self.active = bool(active)
+        self._above, self._below, self._bad = counts
+
+    def _delays(self) -> tuple[int, int, int]:
+        return self.on_delay, self.off_delay, self.stale_after
 
 
 @dataclass(slots=True)
@@ -278,19 +342,38 @@ class StageAlarm:
     @property
     def name(self) -> StageName:
         """The name that holds now."""
-        active = [name for name, alarm in self._alarms.items() if alarm.active]
-        return active[-1] if active else StageName.NORMAL
+        highest = StageName.NORMAL
+        for name, alarm in self._alarms.items():
+            if alarm.active:
+                highest = name
+        return highest
 
     @property
     def stale(self) -> bool:
         """Whether the name rests on old samples, as the last ones were missing or bad."""
-        return any(alarm.stale for alarm in self._alarms.values())
+        return next(iter(self._alarms.values())).stale  # they all have the same samples
 
     def feed(self, value: float | Missing) -> StageName:
         """Take the next stage [m]; return the name that holds from now on."""
-        for alarm in self._alarms.values():
-            alarm.feed(value)
+        if usable(value):
+            for alarm in self._alarms.values():
+                alarm.take(value)
+        else:
+            for alarm in self._alarms.values():
+                alarm.feed(value)
         return self.name
+
+    def state(self) -> dict[str, list[int]]:
+        """Return all that `restore` needs, as JSON takes it."""
+        return {name.value: alarm.state() for name, alarm in self._alarms.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` gave. Raises ValueError, KeyError or TypeError when it is not that."""
+        for name, alarm in self._alarms.items():
+            alarm.restore(state[name])
+        active = [alarm.active for alarm in self._alarms.values()]
+        if active != sorted(active, reverse=True):
+            raise ValueError("a higher stage cannot hold without all lower ones")
 
 
 @dataclass(slots=True)
@@ -298,23 +381,33 @@ class Disagreement:
     """A flag that two level sensors have differed by more than *tolerance* [m] for *duration* [s].
 
     It goes when they have agreed for as long. While either is missing the flag stays as it is, and the time
-    is counted afresh: one sensor alone proves nothing. Raises ValueError for a negative parameter.
+    is counted afresh: one sensor alone proves nothing. So it is after more than *gap* [s] without a pair.
+    Where time goes back, as when a clock is set right, it is counted on as if none had passed.
+    Raises ValueError for a negative parameter.
     """
 
     tolerance: float
     duration: float = 900.0
+    gap: float = math.inf
     active: bool = False
     _since: float | None = None  # when they began to be other than the flag says
     _last: float = -math.inf
 
     def __post_init__(self) -> None:
-        if not self.tolerance >= 0 or not self.duration >= 0:
-            raise ValueError("the tolerance and the duration must not be negative")
+        if not self.tolerance >= 0 or not self.duration >= 0 or not self.gap >= 0:
+            raise ValueError("the tolerance, the duration and the gap must not be negative")
+
+    @property
+    def since(self) -> float:
+        """The time [s] from which on pairs have been other than the flag says, or else of the last pair."""
+        return self._last if self._since is None else self._since
 
     def feed(self, at: float, first: float | Missing, second: float | Missing) -> bool:
-        """Take both stages [m] of the time *at* [s]; return the flag. A pair that comes late is ignored."""
-        if at < self._last:
-            return self.active
+        """Take both stages [m] of the time *at* [s]; return the flag."""
+        if self._since is not None and at < self._last:
+            self._since -= self._last - at
+        if at - self._last > self.gap:
+            self._since = None
         self._last = at
         if not usable(first) or not usable(second) or (abs(first - second) > self.tolerance) == self.active:
             self._since = None
@@ -323,3 +416,17 @@ class Disagreement:
         if at - self._since >= self.duration:
             self.active, self._since = not self.active, None
         return self.active
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `restore` needs, as JSON takes it."""
+        last = self._last if math.isfinite(self._last) else None
+        return {"active": self.active, "since": self._since, "last": last}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` gave. Raises ValueError, KeyError or TypeError when it is not that."""
+        active, since, last = state["active"], state["since"], state["last"]
+        times = [float(each) for each in (since, last) if each is not None]
+        if type(active) is not bool or not all(map(math.isfinite, times)) or times != sorted(times):
+            raise ValueError(f"this is no state of a disagreement: {state!r}")
+        self.active, self._since = active, None if since is None else float(since)
+        self._last = -math.inf if last is None else float(last)

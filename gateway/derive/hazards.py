@@ -8,8 +8,14 @@ Times are seconds on one clock that never goes back; a sample that is not newer 
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 from drivers.device import Missing
+from gateway.derive.saved import moment, number, samples, truth
+
+LOWS = 600
+"""The most temperatures that a fire alarm is to remember: its time, in samples."""
 
 
 @dataclass(slots=True)
@@ -43,9 +49,17 @@ class Sustained:
         if seen is self._on:
             self._since = None
             return
-        self._since = time if self._since is None else self._since
+        self._since = time if self._since is None else min(time, self._since)
         if time - self._since >= self.hold:
             self._on, self._since = seen, None
+
+    def save(self) -> dict[str, Any]:
+        """Return what `restore` needs, as JSON takes it."""
+        return {"on": self._on, "since": self._since}
+
+    def restore(self, saved: Any) -> None:
+        """Take over what `save` gave. Raises ValueError, KeyError, TypeError."""
+        self._on, self._since = truth(saved["on"]), moment(saved["since"])
 
 
 @dataclass(slots=True)
@@ -98,12 +112,26 @@ class Fire:
 
     def _risen(self, time: float, temperature: float) -> float:
         """Return by how much [K] *temperature* is above the lowest within the time; keep it for the next."""
-        while self._lows and self._lows[0][0] < time - self.within:
-            self._lows.popleft()
-        while self._lows and self._lows[-1][1] >= temperature:
-            self._lows.pop()
-        self._lows.append((time, temperature))
-        return temperature - self._lows[0][1]
+        lows = self._lows
+        while lows and lows[0][0] < time - self.within:
+            lows.popleft()
+        while lows and lows[-1][1] >= temperature:
+            lows.pop()
+        lows.append((time, temperature))
+        return temperature - lows[0][1]
+
+    def save(self) -> dict[str, Any]:
+        """Return what `restore` needs, as JSON takes it."""
+        lows = [list(low) for low in self._lows][-LOWS:]
+        return {"on": self._on, "count": self._count, "lows": lows}
+
+    def restore(self, saved: Any) -> None:
+        """Take over what `save` gave. Raises ValueError, KeyError, TypeError."""
+        lows = samples(saved["lows"], LOWS)
+        if any(later[1] <= earlier[1] for earlier, later in pairwise(lows)):
+            raise ValueError("the lowest temperatures must rise")
+        self._on, self._count = truth(saved["on"]), int(number(saved["count"], 0))
+        self._lows = deque(lows)
 
 
 @dataclass(slots=True)
@@ -125,6 +153,14 @@ class Tipped:
     def feed(self, time: float, inclination: float | Missing) -> bool | Missing:
         """Take one sample of the inclination [deg], 0 (upright) to 180; return the state."""
         return self._beyond.feed(time, None if isinstance(inclination, Missing) else inclination > self.limit)
+
+    def save(self) -> dict[str, Any]:
+        """Return what `restore` needs, as JSON takes it."""
+        return self._beyond.save()
+
+    def restore(self, saved: Any) -> None:
+        """Take over what `save` gave. Raises ValueError, KeyError, TypeError."""
+        self._beyond.restore(saved)
 
 
 @dataclass(slots=True)
@@ -155,6 +191,14 @@ class Overflow:
             raise ValueError("an overflow needs a distance, an eye or both")
         short = distance if distance is None or isinstance(distance, Missing) else distance < self.full
         return self._above.feed(time, _either(short, blocked))
+
+    def save(self) -> dict[str, Any]:
+        """Return what `restore` needs, as JSON takes it."""
+        return self._above.save()
+
+    def restore(self, saved: Any) -> None:
+        """Take over what `save` gave. Raises ValueError, KeyError, TypeError."""
+        self._above.restore(saved)
 
 
 def _either(*seen: bool | Missing | None) -> bool | None:

@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from drivers.device import Missing
+from gateway.derive.saved import number, truth
 
 STANDARD_GRAVITY = 9.80665  # m/s2, exact (3rd CGPM, 1901)
 TOLERANCE = 0.05
@@ -98,14 +99,21 @@ class Baseline:
     def movement(self, a: Vector, temperature: float | Missing) -> float | Missing:
         """Return the angle [deg] between the compensated *a* [m/s2] and the baseline's gravity.
 
-        UNRELIABLE when *a* is not `resting`; INPUT_MISSING without a *temperature* [Cel], if it matters.
+        Missing as `accepted` is.
         """
-        if isinstance(temperature, Missing):
-            if any(self.drift):
+        accepted = self.accepted(a, temperature)
+        return accepted if isinstance(accepted, Missing) else angle(accepted, self.gravity)
+
+    def accepted(self, a: Vector, temperature: float | Missing) -> Vector | Missing:
+        """Return the compensated *a* [m/s2], if it is gravity alone.
+
+        UNRELIABLE when it is not `resting`; INPUT_MISSING without a *temperature* [Cel], if it matters.
+        """
+        if self.drift != ZERO:
+            if isinstance(temperature, Missing):
                 return Missing.INPUT_MISSING
-            temperature = self.temperature
-        a = self.compensated(a, temperature)
-        return angle(a, self.gravity) if resting(a) else Missing.UNRELIABLE
+            a = self.compensated(a, temperature)
+        return a if resting(a) else Missing.UNRELIABLE
 
 
 @dataclass(slots=True)
@@ -133,29 +141,25 @@ class Movement:
             return
         if at not in self._vectors:
             insort(self._times, at)
-        self._vectors[at] = self._accept(a, temperature)
+        self._vectors[at] = a if isinstance(a, Missing) else self.baseline.accepted(a, temperature)
         self._forget(self._times[-1])
 
     def value(self, now: float) -> float | Missing:
         """Return the movement [deg] at *now* [s].
 
-        INPUT_MISSING when the window has no samples, UNRELIABLE when it has, but too few that can be used.
+        Of too few samples it is UNRELIABLE if there were enough, but not at rest; INPUT_MISSING otherwise.
         """
         self._forget(now)
-        if not self._times:
-            return Missing.INPUT_MISSING
-        good = [vector for vector in self._vectors.values() if not isinstance(vector, Missing)]
-        return angle(mean(good), self.baseline.gravity) if len(good) >= self.least else Missing.UNRELIABLE
-
-    def _accept(self, a: Vector | Missing, temperature: float | Missing) -> Vector | Missing:
-        if isinstance(a, Missing):
-            return a
-        moved = self.baseline.movement(a, temperature)
-        if isinstance(moved, Missing):
-            return moved
-        return a if isinstance(temperature, Missing) else self.baseline.compensated(a, temperature)
+        kept = self._vectors.values()
+        good = [vector for vector in kept if not isinstance(vector, Missing)]
+        if len(good) >= self.least:
+            return angle(mean(good), self.baseline.gravity)
+        shaken = sum(1 for vector in kept if vector is Missing.UNRELIABLE)
+        return Missing.UNRELIABLE if len(good) + shaken >= self.least else Missing.INPUT_MISSING
 
     def _forget(self, now: float) -> None:
+        if not self._times or self._times[0] > now - self.window:
+            return
         old = bisect_right(self._times, now - self.window)
         for time in self._times[:old]:
             del self._vectors[time]
@@ -204,6 +208,16 @@ class Drift:
         """Begin anew: somebody has looked."""
         self.active, self.high, self.low = False, 0.0, 0.0
 
+    def save(self) -> dict[str, Any]:
+        """Return what `restore` needs, as JSON takes it. Sums that have led to the alarm count no more."""
+        sums = (0.0, 0.0) if self.active else (self.high, self.low)
+        return {"active": self.active, "high": sums[0], "low": sums[1]}
+
+    def restore(self, saved: Any) -> None:
+        """Take over what `save` gave. Raises ValueError, KeyError, TypeError."""
+        active, high, low = truth(saved["active"]), number(saved["high"], 0.0), number(saved["low"], 0.0)
+        self.active, self.high, self.low = active, high, low
+
 
 @dataclass(slots=True)
 class Step:
@@ -235,6 +249,17 @@ class Step:
         height = self.height
         self.active = not isinstance(height, Missing) and abs(height) >= self.threshold
         return self.active
+
+    def save(self) -> list[float]:
+        """Return what `restore` needs, as JSON takes it."""
+        return list(self._values)
+
+    def restore(self, saved: Any) -> None:
+        """Take over what `save` gave. Raises ValueError, TypeError."""
+        if not isinstance(saved, list) or len(saved) > self.short + self.long:
+            raise ValueError(f"a step keeps {self.short + self.long} numbers at most")
+        for value in [number(each) for each in saved]:
+            self.feed(value)
 
     @property
     def height(self) -> float | Missing:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from itertools import pairwise
-from typing import NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from drivers.device import Missing
+from gateway.derive.statistics import between, ranks
 
 LOWEST, HIGHEST = -20.0, 200.0
 """Levels [dB] that can be true. What lies outside (or is no number) counts as missing."""
@@ -31,6 +32,9 @@ _TENTHS = round(1 / RESOLUTION)
 _SECOND = 1_000_000  # times are whole microseconds, as records hold them: sums of them are exact
 _UNIT = 1 << 40  # of energy: whole numbers again, so that no order of arrival changes a sum
 _JITTER = 50_000  # [us] gaps shorter than this are the sampler's, and not worth remembering
+
+PIECES, PIECES_SAVED = 5000, 250
+"""How many pieces of a day, with gaps between them, are kept apart; and how many in what is saved."""
 
 
 class Guideline(NamedTuple):
@@ -87,16 +91,20 @@ def exceeded(
 ) -> float | Missing:
     """Return LAN [dB], exceeded *percent* % of the time: 10 for LA10 (traffic), 90 for LA90 (background).
 
-    The rule: levels are rounded to RESOLUTION; LAN is the highest of them at or above which the level was
-    for at least *percent* % of the time (Hyndman and Fan 1996, type 1, weighted by duration: a level that
-    was measured, never one between two). Errors and *share*: as `laeq`; ValueError also when *percent* is
-    not between 0 and 100.
+    The rule is that of `gateway.derive.statistics.percentile` (Hyndman and Fan's type 7, between two ranks
+    linear), of levels rounded to RESOLUTION: LAN is their percentile `100 - N`. So LA10 and a stream of the
+    90th percentile never tell two stories, and both agree with what people check them with: it is the rule of
+    spreadsheets, R and NumPy. Counting in classes needs no level to be kept, and moves LAN by half a class
+    at most. Levels of unequal duration count as the equal pieces that all of them consist of. Errors and
+    *share*: as `laeq`; ValueError also when *percent* is not between 0 and 100.
     """
     _check_percent(percent)
     classes: dict[int, int] = {}
+    step = 0
     for level, micros in _heard(levels, share):
         classes[_class(level)] = classes.get(_class(level), 0) + micros
-    return _quantile(classes, percent)
+        step = math.gcd(step, micros)
+    return _quantile(classes, percent, step)
 
 
 def tni(la10: float | Missing, la90: float | Missing) -> float | Missing:
@@ -204,6 +212,7 @@ class Tally:
     whole: int | None = None
     given: int = 0  # [us] that came, with a level or without
     heard: int = 0  # [us] with a level
+    step: int = 0  # [us] of which every duration with a level is a multiple
     energy: int = 0  # [us / _UNIT]
     highest: float = -math.inf
     classes: dict[int, int] = field(default_factory=dict)  # [us] by class
@@ -213,16 +222,26 @@ class Tally:
 
     def add(self, level: float | Missing, duration: float) -> None:
         """Add one level [dB] that holds for *duration* [s]. ValueError: the duration is not positive."""
-        self._add(level, _positive(duration))
+        self.hold(level, _positive(duration))
 
-    def _add(self, level: float | Missing, micros: int) -> None:
+    def hold(self, level: float | Missing, micros: int) -> None:
+        """Add one level [dB] that holds for *micros* [us], above 0."""
         self.given += micros
         if not _true(level):
             return
         self.heard += micros
         self.energy += micros * round(10 ** (level / 10) * _UNIT)
-        self.highest = max(self.highest, level)
-        self.classes[_class(level)] = self.classes.get(_class(level), 0) + micros
+        if level > self.highest:
+            self.highest = level
+        if micros != self.step:
+            self.step = math.gcd(self.step, micros)
+        at = round(level * _TENTHS)
+        self.classes[at] = self.classes.get(at, 0) + micros
+
+    def peak(self, level: float | Missing) -> None:
+        """Let *level* [dB], the meter's own maximum of a time, be a highest one too."""
+        if _true(level) and self.heard and level > self.highest:
+            self.highest = level
 
     @property
     def enough(self) -> bool:
@@ -231,9 +250,7 @@ class Tally:
 
     def laeq(self) -> float | Missing:
         """Return LAeq [dB], or INPUT_MISSING, as the function `laeq`."""
-        if not self.enough:
-            return Missing.INPUT_MISSING
-        return 10 * math.log10(self.energy / (self.heard * _UNIT))
+        return _level(self.energy, self.heard) if self.enough else Missing.INPUT_MISSING
 
     def lamax(self) -> float | Missing:
         """Return the highest level [dB], or INPUT_MISSING, as the function `lamax`."""
@@ -242,7 +259,35 @@ class Tally:
     def exceeded(self, percent: float) -> float | Missing:
         """Return LAN [dB], or INPUT_MISSING; rule and errors: the function `exceeded`."""
         _check_percent(percent)
-        return _quantile(self.classes, percent) if self.enough else Missing.INPUT_MISSING
+        return _quantile(self.classes, percent, self.step) if self.enough else Missing.INPUT_MISSING
+
+    def save(self) -> Any:
+        """Return what `restore` needs, as JSON takes it: sums, and the class counts."""
+        step = max(1, self.step)
+        counts = [[level, micros // step] for level, micros in self.classes.items()]
+        highest = None if self.highest == -math.inf else self.highest
+        return [self.given, self.step, self.energy, highest, counts]
+
+    def restore(self, saved: Any) -> None:
+        """Take over, in a new tally, what `save` gave. Raises ValueError, TypeError."""
+        given, step, energy, highest, counts = saved
+        numbers = [given, step, energy, *(number for row in counts for number in row)]
+        if any(type(number) is not int for number in numbers) or step < 0 or energy.bit_length() > 200:
+            raise TypeError("a tally has whole numbers")
+        classes = {level: count * step for level, count in counts}
+        heard = sum(classes.values())
+        in_range = all(LOWEST * _TENTHS <= level <= HIGHEST * _TENTHS for level in classes)
+        if (
+            not in_range
+            or min(classes.values(), default=1) <= 0
+            or heard > given
+            or (energy > 0) != (heard > 0)
+        ):
+            raise ValueError("this is no tally of levels")
+        if (highest is None) == (heard > 0) or (heard and not _true(highest)):
+            raise ValueError("this is no highest level")
+        self.given, self.heard, self.step, self.energy, self.classes = given, heard, step, energy, classes
+        self.highest = -math.inf if highest is None else float(highest)
 
 
 @dataclass(slots=True)
@@ -251,6 +296,7 @@ class Day:
 
     The level that came first for an instant stands; one that comes later fills only what is still empty,
     and a missing one fills nothing. A level across the border of two periods counts in both, by its time.
+    Of the gaps in between, those of the newest PIECES are remembered: older ones stay empty.
     *date*, *zone* and *hours*: as `spans`; *facade* [dB]: as `incident`; *share* is of each period's time.
     """
 
@@ -259,15 +305,27 @@ class Day:
     hours: Hours = HOURS
     facade: float = 0.0
     share: float = SHARE
-    _spans: dict[Period, tuple[int, int]] = field(init=False)
-    _tallies: dict[Period, Tally] = field(init=False)
+    _edges: tuple[int, int, int, int] = field(init=False)  # [us] where day, evening, night begin; the end
+    _heard: list[int] = field(default_factory=lambda: [0, 0, 0], init=False)  # [us] of day, evening, night
+    _energy: list[int] = field(default_factory=lambda: [0, 0, 0], init=False)  # [us / _UNIT] of them
     _taken: list[tuple[int, int]] = field(default_factory=list, init=False)  # [us] in order, apart
 
     def __post_init__(self) -> None:
         incident(0.0, self.facade)  # says what is wrong with it
-        found = spans(self.date, self.zone, self.hours).items()
-        self._spans = {period: (_micros(begin), _micros(end)) for period, (begin, end) in found}
-        self._tallies = {p: Tally(self.share, end - begin) for p, (begin, end) in self._spans.items()}
+        _check_share(self.share)
+        found = spans(self.date, self.zone, self.hours)
+        day, evening, night = (_micros(begin) for begin, _ in found.values())
+        self._edges = (day, evening, night, _micros(found[Period.NIGHT][1]))
+
+    @property
+    def end(self) -> float:
+        """When the next day begins [s, Unix]."""
+        return self._edges[3] / _SECOND
+
+    @property
+    def begin(self) -> float:
+        """When the day begins [s, Unix], in the morning."""
+        return self._edges[0] / _SECOND
 
     def add(self, begin: float, duration: float, level: float | Missing) -> None:
         """Add a level [dB] that holds from *begin* [s, Unix] for *duration* [s]; ignore other days.
@@ -275,13 +333,19 @@ class Day:
         ValueError: the duration is not positive.
         """
         start, micros = _micros(begin), _positive(duration)
-        start, end = max(start, self._spans[Period.DAY][0]), min(start + micros, self._spans[Period.NIGHT][1])
+        start, end = max(start, self._edges[0]), min(start + micros, self._edges[3])
         if start >= end or not _true(level):
             return
+        energy = round(10 ** (level / 10) * _UNIT)
         for low, high in self._free(start, end):
-            for period, (first, last) in self._spans.items():
-                if max(low, first) < min(high, last):
-                    self._tallies[period]._add(level, min(high, last) - max(low, first))
+            self._sum(low, high, energy)
+
+    def _sum(self, low: int, high: int, energy: int) -> None:
+        for place, (first, last) in enumerate(pairwise(self._edges)):
+            if low < last and high > first and low < high:
+                micros = min(high, last) - max(low, first)
+                self._heard[place] += micros
+                self._energy[place] += micros * energy
 
     def _free(self, begin: int, end: int) -> list[tuple[int, int]]:
         """Return what of the time is still empty (some pieces may be of no length), and take it."""
@@ -294,17 +358,52 @@ class Day:
         edges = [begin, *(edge for one in near for edge in one), end]
         whole = (min(begin, near[0][0]), max(end, near[-1][1])) if near else (begin, end)
         self._taken[low:high] = [whole]
+        if len(self._taken) > PIECES:
+            self._taken = _fewer(self._taken, PIECES)
         return [(max(a, begin), min(b, end)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
     def level(self, period: Period) -> float | Missing:
         """Return Lday, Levening or Lnight of this one day [dB], INPUT_MISSING when too little was heard."""
-        return incident(self._tallies[period].laeq(), self.facade)
+        place = _PERIODS.index(period)
+        heard, whole = self._heard[place], self._edges[place + 1] - self._edges[place]
+        if not _enough(heard, whole, self.share):
+            return Missing.INPUT_MISSING
+        return incident(_level(self._energy[place], heard), self.facade)
 
     def lden(self) -> float | Missing:
         """Return Lden of this one day [dB], of the true lengths of its periods: 23 or 25 h in all, too."""
-        day, evening, night = (end - begin for begin, end in self._spans.values())
+        day, evening, night = (last - first for first, last in pairwise(self._edges))
         levels = {period: self.level(period) for period in Period}
         return lden(levels[Period.DAY], levels[Period.EVENING], levels[Period.NIGHT], (day, evening, night))
+
+    def save(self) -> Any:
+        """Return what `restore` needs, as JSON takes it: sums, and which time [us of the day] is taken."""
+        newest = _fewer(self._taken, PIECES_SAVED)
+        taken = [[low - self._edges[0], high - low] for low, high in newest]
+        return [self.date.isoformat(), self._heard, self._energy, taken]
+
+    def restore(self, saved: Any) -> None:
+        """Take over, in a new day, what `save` gave. Raises ValueError, TypeError: not of this day."""
+        date, heard, energy, pieces = saved
+        if date != self.date.isoformat() or len(pieces) > PIECES_SAVED:
+            raise ValueError(f"this is not the noise of {self.date}")
+        numbers = [*heard, *energy, *(number for piece in pieces for number in piece)]
+        if any(type(number) is not int or number < 0 or number.bit_length() > 200 for number in numbers):
+            raise TypeError("a day has whole numbers")
+        first, after = self._edges[0], self._edges[3]
+        taken = [(first + low, first + low + long) for low, long in pieces]
+        edges = [first, *(edge for piece in taken for edge in piece), after]
+        lengths = [last - begin for begin, last in pairwise(self._edges)]
+        if any(low > high for low, high in pairwise(edges)) or len(heard) != 3 or len(energy) != 3:
+            raise ValueError("these are no pieces of a day")
+        if any(part > length for part, length in zip(heard, lengths, strict=True)):
+            raise ValueError("a period has no more levels than time")
+        if any((sound > 0) != (part > 0) for sound, part in zip(energy, heard, strict=True)):
+            raise ValueError("there is energy where there was a level, and only there")
+        self._heard, self._energy, self._taken = list(heard), list(energy), taken
+
+
+_PERIODS = tuple(Period)
 
 
 def _heard(levels: Iterable[tuple[float | Missing, float]], share: float) -> list[tuple[float, int]]:
@@ -316,13 +415,31 @@ def _heard(levels: Iterable[tuple[float | Missing, float]], share: float) -> lis
     return heard if _enough(sum(micros for _, micros in heard), given, share) else []
 
 
-def _quantile(classes: Mapping[int, int], percent: float) -> float | Missing:
-    whole, above = sum(classes.values()), 0
-    for level in sorted(classes, reverse=True):
-        above += classes[level]
-        if above * 100 >= percent * whole:
-            return level / _TENTHS
-    return Missing.INPUT_MISSING
+def _fewer(pieces: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+    """Return *pieces* as at most *most* of them: the oldest as if there were no gaps between them."""
+    extra = len(pieces) - most
+    return [(pieces[0][0], pieces[extra][1]), *pieces[extra + 1 :]] if extra > 0 else pieces
+
+
+def _quantile(classes: Mapping[int, int], percent: float, step: int) -> float | Missing:
+    """Return the percentile `100 - percent` of classes that hold so many times *step* [us] each."""
+    if not classes:
+        return Missing.INPUT_MISSING
+    below, above, part = ranks(sum(classes.values()) // step, 100.0 - percent)
+    low = high = math.inf
+    seen = 0
+    for level in sorted(classes):
+        seen += classes[level] // step
+        if low == math.inf and seen > below:
+            low = level
+        if seen > above:
+            high = level
+            break
+    return between(low, high, part) / _TENTHS
+
+
+def _level(energy: int, micros: int) -> float:
+    return 10 * math.log10(energy / (micros * _UNIT))
 
 
 def _class(level: float) -> int:

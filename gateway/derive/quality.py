@@ -11,28 +11,20 @@ import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import TypeGuard
 
 from drivers.device import Missing
+from gateway.config import Quality
+from gateway.reading import Flag
 
 Value = float | Missing
 Sample = tuple[float, Value]
 """Time [s] and value."""
 
 
-class Flag(IntEnum):
-    """The quality of one value (table 3-1). The numbers are names: their order means nothing."""
-
-    PASS = 1  # passed the tests that were made
-    NOT_EVALUATED = 2  # no test was made, or nothing is known
-    SUSPECT = 3  # suspect, or of high interest
-    FAIL = 4  # failed a test: not to be used
-    MISSING = 9  # there is no value
-
-
 _WORST_TEST = (Flag.MISSING, Flag.FAIL, Flag.SUSPECT, Flag.PASS, Flag.NOT_EVALUATED)
 _WORST_INPUT = (Flag.MISSING, Flag.FAIL, Flag.SUSPECT, Flag.NOT_EVALUATED, Flag.PASS)
+_RANK = {flag: rank for rank, flag in enumerate(reversed(_WORST_TEST))}
 _OF_DERIVED = {Flag.FAIL: Flag.MISSING}
 
 
@@ -71,6 +63,10 @@ def admitted(value: Value, flag: Flag) -> Value:
     return Missing.INPUT_MISSING if flag in (Flag.FAIL, Flag.MISSING) else value
 
 
+def _worse(one: Flag, other: Flag) -> Flag:
+    return one if _RANK[one] >= _RANK[other] else other
+
+
 def _first(order: Sequence[Flag], present: set[Flag], nothing: Flag) -> Flag:
     return next((flag for flag in order if flag in present), nothing)
 
@@ -88,6 +84,9 @@ class Span:
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
+
+
+_ANY = Span(-math.inf, math.inf)
 
 
 def gross_range(value: Value, sensor: Span, user: Span | None = None) -> Flag:
@@ -180,7 +179,7 @@ class Screen:
     tolerance: float | None = None
     suspect: int = 3
     fail: int = 5
-    _before: Sample | None = field(default=None, init=False)
+    _before: tuple[float, float] | None = field(default=None, init=False)
     _recent: deque[float] = field(init=False)
     _last: float = field(default=-math.inf, init=False)
 
@@ -188,30 +187,68 @@ class Screen:
         self._recent = deque(maxlen=self.fail)
         if self.user and not self.sensor:
             raise ValueError("a user span needs the sensor's span around it")
-        self._test(math.inf, 0.0)  # let each test refuse its own limits
+        gross_range(0.0, self.sensor or _ANY, self.user)  # let each test refuse its own limits
+        rate_of_change(None, (0.0, 0.0), 1.0 if self.rate is None else self.rate)
+        flat_line((), self.tolerance or 0.0, self.suspect, self.fail)
 
     def feed(self, time: float, value: Value) -> Flag:
-        """Take one sample; return its flag, `overall` of the tests made."""
-        flag = self._test(time, value)
-        if time > self._last:
-            self._last = time
-            if known(value) and self._ranged(value) is not Flag.FAIL:
-                self._before = (time, value)
-                self._recent.append(value)
+        """Take one sample; return its flag, `overall` of the tests made.
+
+        The same as the functions above say one by one, without their checking of limits that stay the same.
+        """
+        if isinstance(value, Missing) or not math.isfinite(value):
+            self._last = max(self._last, time)
+            return Flag.MISSING
+        flag = self._ranged(value)
+        if self.rate is not None:
+            flag = _worse(flag, self._changed(time, value))
+        if time <= self._last:
+            return flag
+        if self.tolerance is not None:
+            flag = _worse(flag, self._repeated(value))
+        self._last = time
+        if self.sensor is None or self.sensor.low <= value <= self.sensor.high:
+            self._before = (time, value)
+            self._recent.append(value)
         return flag
 
-    def _test(self, time: float, value: Value) -> Flag:
-        if not known(value):
-            return Flag.MISSING
-        tests = [self._ranged(value)]
-        if self.rate is not None:
-            tests.append(rate_of_change(self._before, (time, value), self.rate))
-        if self.tolerance is not None and time > self._last:
-            tests.append(flat_line((*self._recent, value), self.tolerance, self.suspect, self.fail))
-        return overall(tests)
-
     def _ranged(self, value: float) -> Flag:
-        return gross_range(value, self.sensor, self.user) if self.sensor else Flag.NOT_EVALUATED
+        sensor, user = self.sensor, self.user
+        if sensor is None:
+            return Flag.NOT_EVALUATED
+        if not sensor.low <= value <= sensor.high:
+            return Flag.FAIL
+        return Flag.PASS if user is None or user.low <= value <= user.high else Flag.SUSPECT
+
+    def _changed(self, time: float, value: float) -> Flag:
+        if self._before is None or self.rate is None or time <= self._before[0]:
+            return Flag.NOT_EVALUATED
+        then, before = self._before
+        return Flag.SUSPECT if abs(value - before) > self.rate * (time - then) else Flag.PASS
+
+    def _repeated(self, value: float) -> Flag:
+        same, tolerance = 0, self.tolerance or 0.0
+        for other in reversed(self._recent):
+            if abs(value - other) > tolerance:
+                return Flag.SUSPECT if same >= self.suspect else Flag.PASS
+            same += 1
+        if same >= self.suspect:
+            return Flag.FAIL if same >= self.fail else Flag.SUSPECT
+        return Flag.NOT_EVALUATED
+
+
+def screen(settings: Quality) -> Screen:
+    """Return the tests that a quality table asks for. Raises ValueError for limits that cannot be."""
+    sensor = None if settings.range is None else Span(*settings.range)
+    user = None if settings.usual is None else Span(*settings.usual)
+    return Screen(
+        sensor or (_ANY if user else None),
+        user,
+        settings.rate,
+        settings.tolerance,
+        settings.suspect,
+        settings.fail,
+    )
 
 
 @dataclass(slots=True)

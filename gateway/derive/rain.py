@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
+from typing import NamedTuple
 
 from drivers.device import Missing
 
@@ -15,6 +16,7 @@ QUIET = 0.2
 TIP = 0.524  # s, a full tip on average (Duchon 2014)
 FASTEST = 1.0  # s between tips up to which the correction is used; measured were 5.2 s, and 0.45 s is a pole
 POURING = 0.450  # s of it in which the rain still falls into the bucket that is already full (Duchon 2014)
+_NONE = (0, 0, 0.0, 0.0)
 LIGHT, MODERATE = 2.5, 7.6  # mm/h, the upper ends (AMS Glossary)
 
 
@@ -115,6 +117,67 @@ def tip_depth(interval: float, depth: float) -> float:
 
 
 @dataclass(slots=True)
+class Watch:
+    """When something was watched, and when not, as far as the last *keep* [s] go."""
+
+    keep: float
+    _since: float | None = None
+    _lost: float | None = None  # since when it is watched no more
+    _begins: list[float] = field(default_factory=list)  # of the gaps,
+    _ends: list[float] = field(default_factory=list)
+    _sums: list[float] = field(default_factory=list)  # and the length of all up to each
+
+    def begin(self, at: float) -> None:
+        """It is watched from *at* [s]; nothing new when it already is."""
+        if self._since is None:
+            self._since = at
+        elif self._lost is not None and at > self._lost:
+            before = self._sums[-1] if self._sums else 0.0
+            self._begins.append(self._lost)
+            self._ends.append(at)
+            self._sums.append(before + at - self._lost)
+            self._forget(at - self.keep)
+        self._lost = None
+
+    def lose(self, at: float) -> None:
+        """It is watched no more from *at* [s]; nothing new when it already is not."""
+        if self._lost is None:
+            self._lost = at if not self._ends else max(at, self._ends[-1])
+
+    def share(self, now: float, window: float) -> float:
+        """Return the share, 0 to 1, of the *window* [s] up to *now* [s] in which it was watched."""
+        if self._since is None:
+            return 0.0
+        start = now - window
+        if self._lost is None and self._since <= start and (not self._ends or self._ends[-1] <= start):
+            return 1.0
+        missed = max(0.0, self._since - start)
+        if self._lost is not None:
+            missed += now - self._lost
+        place = bisect_right(self._ends, start)
+        if place < len(self._ends):
+            before = self._sums[place - 1] if place else 0.0
+            missed += self._sums[-1] - before - max(0.0, start - self._begins[place])
+        return max(0.0, 1.0 - missed / window)
+
+    def _forget(self, before: float) -> None:
+        old = bisect_right(self._ends, before)
+        if old > 64:  # not one by one
+            gone = self._sums[old - 1]
+            del self._begins[:old], self._ends[:old], self._sums[:old]
+            self._sums = [each - gone for each in self._sums]
+
+
+class Spell(NamedTuple):
+    """What a gauge says of a time: rain [mm], rain rate [mm/h], dry, and since when [s] tips count for it."""
+
+    rain: float | Missing
+    rate: float | Missing
+    dry: bool | Missing
+    since: float
+
+
+@dataclass(slots=True)
 class Gauge:
     """A tipping bucket over time: totals, rates, and the return to dry.
 
@@ -122,8 +185,8 @@ class Gauge:
     newest are forgotten. It is dry *dry_after* [s] after the last tip. Edges nearer to one another than
     *quiet* [s] are one tip, at the first of them; a burst is kept as two numbers, so memory is bounded by
     `keep / quiet` of them. With *correct*, totals and rates are corrected for undercatch. `begin` and `lose`
-    tell since when the gauge is watched without a gap: no tips from a gauge that nobody heard are not "no
-    rain". Raises ValueError for a parameter out of range.
+    tell when the gauge is watched: no tips from a gauge that nobody heard are not "no rain", so a result
+    needs that it was heard in *share* (0 to 1) of the time. Raises ValueError for a parameter out of range.
     """
 
     depth: float = 0.2
@@ -131,23 +194,30 @@ class Gauge:
     keep: float = 86400.0
     quiet: float = QUIET
     correct: bool = False
-    _since: float | None = None
-    _firsts: list[float] = field(default_factory=list)  # of each burst of edges
-    _lasts: list[float] = field(default_factory=list)
+    share: float = 1.0
+    _watch: Watch = field(init=False)
+    _firsts: list[float] = field(default_factory=list, init=False)  # of each burst of edges
+    _lasts: list[float] = field(default_factory=list, init=False)
+    _summed: tuple[int, int, float, float] = field(
+        default=_NONE, init=False
+    )  # tips, their depth; their total
 
     def __post_init__(self) -> None:
         _check_depth(self.depth)
         _check_quiet(self.quiet)
         if not 0 < self.dry_after <= self.keep:
             raise ValueError("a gauge is dry after more than 0 s, and keeps its tips at least as long")
+        if not 0 <= self.share <= 1:
+            raise ValueError("the share of the time that a gauge must be watched is 0 to 1")
+        self._watch = Watch(2.0 * self.keep)
 
     def begin(self, at: float) -> None:
         """The gauge is watched from *at* [s]; nothing new when it already is."""
-        self._since = at if self._since is None else self._since
+        self._watch.begin(at)
 
-    def lose(self) -> None:
-        """The gauge is watched no more; tips are not lost by this."""
-        self._since = None
+    def lose(self, at: float) -> None:
+        """The gauge is watched no more from *at* [s]; tips are not lost by this."""
+        self._watch.lose(at)
 
     def tip(self, at: float) -> None:
         """Take an edge at *at* [s]."""
@@ -170,10 +240,12 @@ class Gauge:
 
     def tips(self, now: float, window: float) -> int:
         """Return the number of tips in the *window* [s] that ends with *now* [s], whose start is left out."""
+        if not self._firsts or self._firsts[-1] <= now - window:
+            return 0
         return bisect_right(self._firsts, now) - bisect_right(self._firsts, now - window)
 
     def total(self, now: float, window: float) -> float | Missing:
-        """Return the rain [mm] of the *window* [s] up to *now* [s]; INPUT_MISSING if not watched throughout.
+        """Return the rain [mm] of the *window* [s] up to *now* [s]; INPUT_MISSING if not watched enough.
 
         Raises ValueError for a window that is not positive or longer than what is kept.
         """
@@ -195,6 +267,27 @@ class Gauge:
         """
         if (dry := self.dry(now)) is not False:
             return dry if isinstance(dry, Missing) else 0.0
+        return self._falling(now)
+
+    def now(self, now: float, window: float) -> "Spell":
+        """Return `total` of the *window* [s], `rate` and `dry` at *now* [s], and since when they follow."""
+        dry, rain = self.dry(now), self.total(now, window)
+        since = now - max(window, self.dry_after)
+        if dry is not False:
+            return Spell(rain, dry if isinstance(dry, Missing) else 0.0, dry, since)
+        return Spell(rain, self._falling(now), dry, min(since, self._oldest(now)))
+
+    def dry(self, now: float) -> bool | Missing:
+        """Return whether it has not tipped for *dry_after* [s] before *now* [s]; INPUT_MISSING if unknown.
+
+        A tip within that time is enough for False. True needs that the gauge was watched enough.
+        """
+        if self.tips(now, self.dry_after):
+            return False
+        return True if self._watched(now, self.dry_after) else Missing.INPUT_MISSING
+
+    def _falling(self, now: float) -> float | Missing:
+        """Return the rate [mm/h] at *now* [s], when it is not dry."""
         index = bisect_right(self._firsts, now) - 1
         last = self._firsts[index]
         interval = last - self._firsts[index - 1] if index > 0 else self.dry_after
@@ -204,29 +297,34 @@ class Gauge:
         rate = inter_tip_rate(max(interval, now - last), self.depth)
         return corrected(rate, self.depth) if self.correct else rate
 
-    def dry(self, now: float) -> bool | Missing:
-        """Return whether it has not tipped for *dry_after* [s] before *now* [s]; INPUT_MISSING if unknown.
-
-        A tip within that time is enough for False. True needs that the gauge was watched throughout.
-        """
-        if self.tips(now, self.dry_after):
-            return False
-        return True if self._watched(now, self.dry_after) else Missing.INPUT_MISSING
+    def _oldest(self, now: float) -> float:
+        """Return from when on [s] tips count for the rate at *now* [s], when it is not dry."""
+        index = bisect_right(self._firsts, now) - 1
+        return max(self._firsts[max(0, index - 1)], self._firsts[index] - self.dry_after)
 
     def _rain(self, now: float, window: float) -> float:
         if not self.correct:
-            return total(self.tips(now, window), self.depth)
+            return self.tips(now, window) * self.depth
         start, end = bisect_right(self._firsts, now - window), bisect_right(self._firsts, now)
+        if start == end:
+            return 0.0
+        if self._summed[:3] != (start, end, self.depth):
+            self._summed = (start, end, self.depth, self._corrected(start, end))
+        return self._summed[3]
+
+    def _corrected(self, start: int, end: int) -> float:
+        """Return the rain [mm] of those tips; the first after a dry time took *dry_after* to fill."""
         intervals = [b - a for a, b in pairwise(self._firsts[max(start - 1, 0) : end])]
-        if start == 0 < end:  # the first tip of all ends a dry time
+        if start == 0:  # the first tip of all ends a dry time
             intervals.append(self.dry_after)
-        return math.fsum(tip_depth(interval, self.depth) for interval in intervals)
+        return math.fsum(tip_depth(min(each, self.dry_after), self.depth) for each in intervals)
 
     def _watched(self, now: float, window: float) -> bool:
-        return self._since is not None and self._since <= now - window
+        return self._watch.share(now, window) >= self.share - 1e-9
 
     def _forget(self) -> None:
         old = bisect_right(self._lasts, self._lasts[-1] - self.keep)
+        self._summed = _NONE
         del self._firsts[:old], self._lasts[:old]
 
 

@@ -1,240 +1,251 @@
-"""Streams: derived devices, each of which turns one quantity of another device into readings of its own."""
+"""Streams: derived devices, each of which turns readings of other devices into readings of its own."""
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from math import isfinite
+from typing import Any, NamedTuple
 
-from drivers.device import LOGICAL, UNITS, Missing, Quantity
-from gateway.config import Derive
-from gateway.derive.bins import linear_fill
-from gateway.derive.flood import stage
-from gateway.derive.frames import Aligned, Frame, Sliding
-from gateway.derive.statistics import Kind, Statistic
-from gateway.derive.window import Result, Window
-from gateway.reading import Reading, significant
+from drivers.device import Missing, Quantity
+from gateway.clock import Instant
+from gateway.derive.kind import Result, Source, State, Taken
+from gateway.derive.quality import inherited, overall
+from gateway.reading import Flag, Reading, significant
 
-RECALLED = 20_000
-"""Most readings that are fetched from the store when a window begins after a restart."""
+log = logging.getLogger("lamppost")
 
-CHECKED = ("empty", "full", "reference", "over", "every", "share", "aligned", "percent")
-"""The keys that only some kinds take."""
+AGED = 3.0
+"""Intervals of its own after which the latest value of an input is too old to be joined to another."""
 
+DOUBTS = 1440
+"""The newest suspect samples that are remembered over a restart."""
 
-class Conversion(NamedTuple):
-    """A kind of stream that converts each value by itself, and the keys, in metres, that it needs."""
-
-    takes: Quantity
-    gives: Quantity
-    needs: tuple[str, ...]
+HAIR = 1e-6
+"""Seconds: the resolution of time in a record."""
 
 
-CONVERSIONS: Mapping[str, Conversion] = {
-    "fill": Conversion(Quantity.DISTANCE, Quantity.FILL, ("empty", "full")),
-    "stage": Conversion(Quantity.DISTANCE, Quantity.STAGE, ("reference",)),
-}
-
-
-class Stream(Protocol):
-    """A derived device: takes one quantity of one device, gives one quantity of its own."""
-
-    def needs(self) -> int:
-        """Return how many earlier readings of its source the stream wants after a restart."""
-        ...
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def device(self) -> str: ...
-
-    @property
-    def takes(self) -> Quantity: ...
-
-    @property
-    def gives(self) -> Quantity: ...
-
-    def feed(self, reading: Reading) -> Reading | None:
-        """Return the derived reading that *reading* leads to, or None when it leads to none."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Converted:
-    """Converts each value by itself, at the same instant."""
-
-    id: str
-    device: str
-    takes: Quantity
-    gives: Quantity
-    convert: Callable[[float], float | Missing]
-
-    def needs(self) -> int:
-        """None: each reading is converted by itself."""
-        return 0
-
-    def feed(self, reading: Reading) -> Reading | None:
-        value = _value(reading, self.device, self.takes)
-        if value is None:
-            return None
-        result = Missing.INPUT_MISSING if isinstance(value, Missing) else self.convert(value)
-        return _reading(self.id, reading, self.gives, result)
+class _Latest(NamedTuple):
+    time: float
+    value: float | Missing
+    flag: Flag
 
 
 @dataclass(slots=True)
-class Windowed:
-    """A statistic of the values in a window, given *every* so many seconds, or as each period ends.
+class Doubts:
+    """Which samples were suspect, and when last one was not evaluated, so far as a result may reach back."""
 
-    Time is the readings' own. When it goes back by more than a window, as when a clock that was wrong is set
-    right, the window begins anew: readings of two clocks are never mixed.
+    suspect: list[float] = field(default_factory=list)
+    unevaluated: float = float("-inf")
+
+    def note(self, time: float, flag: Flag) -> None:
+        """Take the flag of the sample at *time*; the same time again replaces it."""
+        place = bisect_left(self.suspect, time)
+        known = place < len(self.suspect) and self.suspect[place] == time
+        if flag is Flag.SUSPECT and not known:
+            insort(self.suspect, time)
+        elif known and flag is not Flag.SUSPECT:
+            del self.suspect[place]
+        if flag is Flag.NOT_EVALUATED:
+            self.unevaluated = max(self.unevaluated, time)
+
+    def forget(self, before: float) -> None:
+        """Drop what is older than *before*."""
+        if self.suspect and self.suspect[0] < before:
+            del self.suspect[: bisect_left(self.suspect, before)]
+
+    def of(self, since: float, upto: float, closed: bool) -> Flag:
+        """Return the flag of a result from the samples of *since* to *upto*; not that one if *closed*."""
+        place = bisect_left(self.suspect, since)
+        if place < len(self.suspect) and (self.suspect[place] < upto + (0.0 if closed else HAIR)):
+            return Flag.SUSPECT
+        return Flag.NOT_EVALUATED if self.unevaluated >= since else Flag.PASS
+
+
+@dataclass(slots=True)
+class Stream:
+    """One derived device.
+
+    *sources* are its inputs by name, *primary* the devices whose readings make it speak, *ages* [s] how old
+    the latest value of each input may be. It brings its state what it needs, and makes readings of what that
+    says: quality travels, a failed or missing input is no number, and time is the readings' own. When that
+    goes back by more than *reach* [s], as when a clock that was wrong is set right, the state begins anew,
+    or, where it is *lasting*, goes on as if no time had passed.
     """
 
     id: str
-    device: str
-    takes: Quantity
-    statistic: Statistic
-    window: Callable[[], Window]
-    every: float
-    _window: Window = field(init=False)
-    _given: float = field(default=float("-inf"), init=False)
+    kind: str
+    sources: Mapping[str, Source]
+    primary: frozenset[str]
+    ages: Mapping[str, float]
+    gives: tuple[Quantity, ...]
+    interval: float
+    reach: float
+    lasting: bool
+    make: Callable[[], State]
+    _state: State = field(init=False)
+    _doubts: Doubts = field(default_factory=Doubts, init=False)
+    _latest: dict[str, _Latest] = field(default_factory=dict, init=False)
+    _names: dict[str, tuple[tuple[str, Quantity], ...]] = field(default_factory=dict, init=False)
+    _fresh: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
+    _joins: bool = field(init=False)
     _newest: float = field(default=float("-inf"), init=False)
+    _shift: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        self._window = self.window()
+        self._state = self.make()
+        self._joins = len(self.devices) > 1
+        for device in self.devices:
+            names = [(n, s.quantity) for n, s in self.sources.items() if s.device == device]
+            self._names[device] = tuple(names)
+            self._fresh[device] = frozenset(name for name, _ in names)
 
     @property
-    def gives(self) -> Quantity:
-        """The same quantity as it takes."""
-        return self.takes
+    def devices(self) -> frozenset[str]:
+        """Every device that it takes something of."""
+        return frozenset(source.device for source in self.sources.values())
 
-    def feed(self, reading: Reading) -> Reading | None:
-        value = _value(reading, self.device, self.takes)
-        if value is None:
+    def feed(self, reading: Reading) -> list[Reading]:
+        """Take a reading of any device; return the readings that it leads to."""
+        names = self._names.get(reading.device)
+        if names is None:
+            return []
+        values, flags = self._said(names, reading)
+        if not values or reading.device not in self.primary:
+            return []
+        fresh = self._fresh[reading.device] if len(values) == len(names) else frozenset(values)
+        at = reading.at
+        time = at.time + self._shift
+        if time < self._newest:
+            time = self._late(time)
+        self._newest = max(time, self._newest)
+        if self._joins:
+            values, flags = self._joined(at.time, values)
+        flag = self._noted(time, flags)
+        said = [self._reading(result, at, flag) for result in self._state.take(time, Taken(values, fresh))]
+        if self._doubts.suspect:
+            self._doubts.forget(self._newest - self.reach)
+        return said
+
+    def advance(self, at: Instant) -> list[Reading]:
+        """Let it be *at*, without a reading; return what that leads to (the result of a period that ends)."""
+        unheard = self._newest == float("-inf")  # an alarm must notice a device that never spoke
+        if (unheard and not self.lasting) or at.time + self._shift <= self._newest:
+            return []
+        results = self._state.advance(at.time + self._shift)
+        return [self._reading(result, at, Flag.MISSING) for result in results]
+
+    def save(self) -> Any:
+        """Return what `restore` needs, as JSON takes it; None when stored readings bring it all back."""
+        saved = self._state.save()
+        if saved is None or self._newest == float("-inf"):
             return None
-        time = reading.at.time
-        if time < self._newest - self._window.frame.longest / 1e6:
-            self._window, self._given, self._newest = self.window(), float("-inf"), float("-inf")
-        self._newest = max(self._newest, time)
-        closed = self._window.add(time, value)
-        if self._window.frame.closes:
-            return None if closed is None else self._closed(reading, closed)
-        if time < self._given + self.every - 1e-6:
+        return {
+            "newest": self._newest,
+            "shift": self._shift,
+            "suspect": self._doubts.suspect[-DOUBTS:],
+            "unevaluated": max(self._doubts.unevaluated, -1e12),
+            "state": saved,
+        }
+
+    def restore(self, saved: Any) -> float | None:
+        """Take over what `save` gave; return the time [s, Unix] up to which it knows, None if it is none."""
+        try:
+            newest, shift = float(saved["newest"]), float(saved["shift"])
+            suspect, unevaluated = saved.get("suspect", ()), saved.get("unevaluated", newest)
+            doubts = Doubts(sorted(map(float, suspect)), float(unevaluated))
+            if not all(map(isfinite, (newest, shift, *doubts.suspect))):
+                raise ValueError("a time that is none")
+            self._state.restore(saved["state"])
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            log.warning("what stream %s remembered is of no use, it begins anew: %r", self.id, error)
+            self._state = self.make()
             return None
-        self._given = time
-        return self._said(reading, self._window.result())
+        self._newest, self._shift, self._doubts = newest, shift, doubts
+        return newest - shift
 
-    def needs(self) -> int:
-        """Return how many of the latest readings of its source bring a new window up to date."""
-        return min(RECALLED, self._window.most)
+    def _said(
+        self, names: Iterable[tuple[str, Quantity]], reading: Reading
+    ) -> tuple[dict[str, float | Missing], list[Flag]]:
+        """Return what the reading says of the inputs, by name, and the flags of those that have a value."""
+        said: dict[str, float | Missing] = {}
+        flags: list[Flag] = []
+        for name, quantity in names:
+            value: float | Missing | None = reading.values.get(quantity)
+            if value is None:
+                value, flag = reading.missing.get(quantity), Flag.MISSING
+                if value is None:
+                    continue
+            else:
+                flag = reading.flags.get(quantity, _UNKNOWN) if reading.flags else _UNKNOWN
+                if flag is Flag.FAIL:
+                    value, flag = Missing.INPUT_MISSING, Flag.MISSING
+                else:
+                    flags.append(flag)
+            said[name] = value
+            if self._joins:
+                self._latest[name] = _Latest(reading.at.time, value, flag)
+        return said, flags
 
-    def _closed(self, reading: Reading, closed: Result) -> Reading | None:
-        """A period's result carries the period's end as its time."""
-        return self._said(replace(reading, at=replace(reading.at, time=closed.stop)), closed)
+    def _joined(
+        self, now: float, said: Mapping[str, float | Missing]
+    ) -> tuple[dict[str, float | Missing], list[Flag]]:
+        """Return every input as it is now, and the flags of those that have a value."""
+        values: dict[str, float | Missing] = {}
+        flags: list[Flag] = []
+        for name in self.sources:
+            latest = self._latest.get(name)
+            if latest is None or (name not in said and abs(now - latest.time) > self.ages[name]):
+                values[name] = Missing.INPUT_MISSING
+                continue
+            values[name] = latest.value
+            if latest.flag is not Flag.MISSING:
+                flags.append(latest.flag)
+        return values, flags
 
-    def _said(self, reading: Reading, result: Result | None) -> Reading | None:
-        if result is None:
-            return None
-        return _reading(self.id, reading, self.takes, result.values[self.statistic])
+    def _noted(self, time: float, flags: list[Flag]) -> Flag:
+        """Return the flag of what follows from this sample alone, and remember it for what follows later."""
+        if not flags:
+            return Flag.MISSING
+        flag = flags[0] if flags.count(flags[0]) == len(flags) else inherited(flags)
+        doubts = self._doubts
+        if flag is _UNKNOWN and not doubts.suspect:
+            doubts.unevaluated = max(time, doubts.unevaluated)
+        else:
+            doubts.note(time, flag)
+        return flag
 
+    def _late(self, time: float) -> float:
+        """Return the state's own time of a sample older than the newest: late, or a clock set back."""
+        if time >= self._newest - max(self.reach, HAIR if self.lasting else 0.0):
+            return time
+        if self.lasting:
+            self._shift += self._newest - time
+            return self._newest + HAIR
+        self._state, self._doubts, self._newest = self.make(), Doubts(), float("-inf")
+        return time
 
-def build(settings: Derive, source_interval: float) -> Stream:
-    """Return the stream that *settings*, already checked, describe, of a source every so many seconds."""
-    device, _, name = settings.source.partition(".")
-    takes = Quantity(name)
-    if settings.kind in CONVERSIONS:
-        return Converted(settings.id, device, takes, CONVERSIONS[settings.kind].gives, _conversion(settings))
-    statistic = Statistic(Kind(settings.kind), settings.percent)
-
-    def window() -> Window:
-        return Window(_frame(settings), (statistic,), source_interval, settings.share or 0.75)
-
-    return Windowed(settings.id, device, takes, statistic, window, interval(settings, source_interval))
-
-
-def gives(settings: Derive) -> Quantity:
-    """Return what the stream gives: a window gives the quantity that it takes."""
-    if settings.kind in CONVERSIONS:
-        return CONVERSIONS[settings.kind].gives
-    return Quantity(settings.source.partition(".")[2])
-
-
-def interval(settings: Derive, source_interval: float) -> float:
-    """Return the seconds between two readings of the stream."""
-    if settings.kind in CONVERSIONS:
-        return source_interval
-    return settings.every or settings.over or source_interval
-
-
-def problems(settings: Derive, source_interval: float) -> Iterator[tuple[str, str]]:
-    """Yield the key and the sentence for everything about *settings* that can never work."""
-    wanted, allowed = _keys(settings.kind)
-    for key in CHECKED:
-        given = getattr(settings, key) is not None
-        if key in wanted and not given:
-            yield key, f'{settings.kind} needs the key "{key}"'
-        elif given and key not in wanted + allowed:
-            yield key, f'{settings.kind} does not take the key "{key}"'
-    takes = Quantity(settings.source.partition(".")[2])
-    if settings.kind in CONVERSIONS:
-        if takes is not CONVERSIONS[settings.kind].takes:
-            wanted_input = CONVERSIONS[settings.kind].takes
-            yield "from", f"{settings.kind} is made from a {wanted_input}, not from {settings.source}"
-        if settings.empty is not None and settings.full is not None and settings.empty <= settings.full:
-            yield "empty", "empty is the distance down to the floor: it must be larger than full"
-    else:
-        yield from _window_problems(settings, takes, source_interval)
-
-
-def _window_problems(settings: Derive, takes: Quantity, source_interval: float) -> Iterator[tuple[str, str]]:
-    if takes in LOGICAL:
-        yield "from", f"{settings.source} is true or false: there is no {settings.kind} of it"
-    if settings.kind == "energy_mean" and UNITS[takes] != "dB":
-        yield (
-            "from",
-            f"an energy mean is of levels in dB; {settings.source} is in {UNITS[takes]}: take a mean",
-        )
-    if settings.aligned is not None and settings.every is not None:
-        yield "every", "an aligned window speaks as each period ends: leave every out"
-    if settings.over is None or (settings.kind == "percentile" and settings.percent is None):
-        return
-    try:
-        build(settings, source_interval)
-    except ZoneInfoNotFoundError:
-        yield "aligned", f'there is no time zone "{settings.aligned}"; say "UTC", or such as "Europe/Dublin"'
-    except ValueError as error:
-        yield "over", str(error)
+    def _reading(self, result: Result, at: Instant, flag: Flag) -> Reading:
+        wall = result.time - self._shift
+        when = at if abs(wall - at.time) < HAIR else replace(at, time=wall)
+        values: dict[Quantity, float] = {}
+        missing: dict[Quantity, Missing] = {}
+        for quantity, value in result.values.items():
+            if isinstance(value, Missing):
+                missing[quantity] = value if value in _OWN else Missing.INPUT_MISSING
+            else:
+                values[quantity] = significant(value)
+        if result.since is not None:
+            since = result.since if result.closed else max(result.since, result.time - self.reach)
+            flag = self._doubts.of(since, result.time, result.closed)
+        if result.flag is not _UNKNOWN:
+            flag = overall((flag, result.flag))
+        flags = {} if flag in _UNSAID else dict.fromkeys(values, flag)
+        return Reading(self.id, when, values, missing, flags, result.labels)
 
 
-def _keys(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the keys that a kind needs, and those that it takes besides."""
-    if kind in CONVERSIONS:
-        return CONVERSIONS[kind].needs, ()
-    return ("over", "percent") if kind == "percentile" else ("over",), ("every", "share", "aligned")
+_OWN = frozenset({Missing.INPUT_MISSING, Missing.OUT_OF_RANGE, Missing.UNRELIABLE, Missing.NOT_READY})
+"""Reasons that a derivation has of its own; an input's reason is the input's to tell."""
 
-
-def _frame(settings: Derive) -> Frame:
-    span = settings.over or 0.0
-    return Sliding(span) if settings.aligned is None else Aligned(span, ZoneInfo(settings.aligned))
-
-
-def _conversion(settings: Derive) -> Callable[[float], float | Missing]:
-    if settings.kind == "fill":
-        empty, full = settings.empty or 0.0, settings.full or 0.0
-        return lambda distance: linear_fill(distance, empty, full)
-    reference = settings.reference or 0.0
-    return lambda distance: stage(distance, reference)
-
-
-def _value(reading: Reading, device: str, quantity: Quantity) -> float | Missing | None:
-    """Return what *reading* says of the quantity; None when it is another device's, or says nothing."""
-    if reading.device != device:
-        return None
-    if quantity in reading.values:
-        return reading.values[quantity]
-    return reading.missing.get(quantity)
-
-
-def _reading(id: str, source: Reading, quantity: Quantity, value: float | Missing) -> Reading:
-    if isinstance(value, Missing):
-        return Reading(id, source.at, {}, {quantity: value})
-    return Reading(id, source.at, {quantity: significant(value)})
+_UNKNOWN = Flag.NOT_EVALUATED
+_UNSAID = (Flag.NOT_EVALUATED, Flag.MISSING)

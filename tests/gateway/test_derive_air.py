@@ -1,5 +1,6 @@
 """Air: every band's edges, EPA's worked examples, corrections against their formulas, the baseline."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -432,11 +433,11 @@ Sample = tuple[float, float | Missing]
 
 def batch(samples: list[Sample], baseline: Baseline) -> float | Missing:
     """The offset from all samples at once: the last mean of each hour, of the days before the newest."""
-    hours = {int(time // HOUR): mean for time, mean in samples if not isinstance(mean, Missing)}
+    hours = {int(time // HOUR): round(mean, 2) for time, mean in samples if not isinstance(mean, Missing)}
     newest = max(hours, default=0)
     kept = sorted(mean for hour, mean in hours.items() if hour > newest - 24 * baseline.days)
     if len(kept) < baseline.share * 24 * baseline.days:
-        return INPUT_MISSING
+        return Missing.NOT_READY
     offset = baseline.target - kept[max(1, math.ceil(baseline.percentile * len(kept) / 100)) - 1]
     return offset if abs(offset) <= baseline.limit else Missing.UNRELIABLE
 
@@ -471,8 +472,8 @@ def test_the_percentile_is_the_nearest_rank():
 def test_a_baseline_needs_its_share_of_hours():
     baseline = Baseline(days=1, share=0.75)
     fed(baseline, [(hour * HOUR, 430.0) for hour in range(17)])
-    assert baseline.offset() is INPUT_MISSING
-    assert baseline.correct(500.0) is INPUT_MISSING
+    assert baseline.offset() is Missing.NOT_READY
+    assert baseline.correct(500.0) is Missing.NOT_READY
     baseline.feed(17 * HOUR, 430.0)
     assert baseline.offset() == -10.0
 
@@ -544,3 +545,19 @@ def test_feeding_everything_again_changes_nothing(means):
     once = fed(Baseline(days=2, share=0.1), means)
     again = fed(Baseline(days=2, share=0.1), means)
     assert fed(again, means).offset() == once.offset()
+
+
+@given(samples)
+def test_a_saved_baseline_is_the_same(means):
+    before, after = fed(Baseline(days=2, share=0.1), means), Baseline(days=2, share=0.1)
+    after.restore(json.loads(json.dumps(before.save())))
+    assert after == before or not before._hours
+    assert after.offset() == before.offset()
+
+
+@pytest.mark.parametrize(
+    "saved", [[0, [400.0] * 25], [0, []], [0.5, [400.0]], [0, ["400"]], [0, {}], 5, [0], "x", [0, [math.nan]]]
+)
+def test_hours_that_nobody_saved_are_refused(saved):
+    with pytest.raises((ValueError, TypeError)):
+        Baseline(days=1).restore(saved)

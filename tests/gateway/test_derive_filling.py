@@ -1,5 +1,6 @@
 """How a bin fills: emptyings, rate, time of full."""
 
+import json
 import random
 from itertools import combinations
 from statistics import median
@@ -12,6 +13,7 @@ from drivers.device import Missing
 from gateway.derive.filling import (
     HOUR,
     KEPT,
+    PEAKS,
     Emptying,
     Emptyings,
     Filling,
@@ -208,7 +210,7 @@ def test_too_little_data_gives_neither_rate_nor_time():
     for samples in ([], steady(4.0, 1.0), steady(40.0, 0.95, step=300.0)):
         state = Filling()
         fed(state, samples)
-        assert state.rate() is state.full_at() is Missing.INPUT_MISSING
+        assert state.rate() is state.full_at() is Missing.NOT_READY
     fed(state, [(HOUR, 40.0)])
     assert isinstance(state.rate(), Slope)
 
@@ -239,7 +241,7 @@ def test_the_trend_starts_anew_with_each_emptying():
     assert state.feed(*low[0]) is None
     assert state.rate().middle == pytest.approx(4.0)  # not confirmed yet
     assert state.feed(*low[1]) == Emptying(16 * HOUR, 70.0, 0.5)
-    assert state.rate() is state.full_at() is Missing.INPUT_MISSING
+    assert state.rate() is state.full_at() is Missing.NOT_READY
     fed(state, steady(2.0, 3.0, at=16 * HOUR)[2:])
     assert state.rate().middle == pytest.approx(2.0)
     assert state.full_at().at == pytest.approx(66 * HOUR)
@@ -271,7 +273,7 @@ def test_fillings_as_they_come_are_those_of_the_whole(seed):
     for sample in since:
         kept += [sample] if not kept or sample[0] - kept[-1][0] >= 300.0 else []
     if len(kept) < 6 or kept[-1][0] - kept[0][0] < HOUR:
-        assert state.rate() is state.full_at() is Missing.INPUT_MISSING
+        assert state.rate() is state.full_at() is Missing.NOT_READY
     else:
         slope = sen_slope(kept)
         assert state.rate() == Slope(slope.middle * HOUR, slope.low * HOUR, slope.high * HOUR)
@@ -296,6 +298,66 @@ def test_a_trend_keeps_few_samples_and_its_rate(step):
         assert len(state._kept) < KEPT
     assert state.rate().middle == pytest.approx(1e-6 * HOUR)
     assert state._kept[-1][0] >= 4000 * step / 2
+
+
+def resumed(state):
+    """Return a new state from what *state* saves, by way of JSON."""
+    other = Filling(Emptyings(confirm=3, below=60.0))
+    other.restore(json.loads(json.dumps(state.save(), allow_nan=False)))
+    return other
+
+
+@given(st.integers(0, 10**6), st.integers(0, 200))
+def test_a_restart_in_the_middle_changes_nothing(seed, at):
+    samples = untidy(seed)
+    whole, before = Filling(Emptyings(confirm=3, below=60.0)), Filling(Emptyings(confirm=3, below=60.0))
+    fed(whole, samples[:at])
+    fed(before, samples[:at])
+    after = resumed(before)
+    assert fed(whole, samples[at:]) == fed(after, samples[at:])
+    assert (whole.rate(), whole.full_at(), whole.emptied) == (after.rate(), after.full_at(), after.emptied)
+    assert whole.save() == after.save()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kept": [[2.0, 1.0], [1.0, 1.0]]},
+        {"kept": [[0.0, 1.0]] * KEPT},
+        {"kept": [[float(n), 1.0] for n in range(KEPT)]},
+        {"kept": []},
+        {"kept": [[0.0]]},
+        {"kept": "[]"},
+        {"last": None},
+        {"last": 0.0},
+        {"last": float("nan")},
+        {"apart": 1.0},
+        {"apart": "300"},
+        {"emptied": 1e300},
+        {"emptied": True},
+        {"emptyings": None},
+        {"emptyings": {"pending": [[1.0, 5.0]], "peaks": [], "line": 3.0}},
+        {"emptyings": {"pending": [[1.0, 5.0]], "peaks": [[0.0, 90.0]], "line": None}},
+        {"emptyings": {"pending": [[float(n), 5.0] for n in range(3)], "peaks": [[0.0, 9.0]], "line": 3.0}},
+        {"emptyings": {"pending": [], "peaks": [[float(n), 5.0] for n in range(PEAKS + 1)], "line": None}},
+    ],
+)
+def test_what_was_not_saved_so_is_refused(change):
+    state = Filling(Emptyings(confirm=3))
+    fed(state, steady(4.0, 5, start=10.0))
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        Filling(Emptyings(confirm=3)).restore({**state.save(), **change})
+
+
+def test_a_bin_that_sinks_for_hours_is_remembered_in_little():
+    """Every second a little less: the fall is still seen, and what is saved stays small."""
+    state = Filling(Emptyings(below=30.0))
+    for second in range(7200):
+        state.feed(float(second), 90.0 - second * 0.005)
+        assert len(state.emptyings._peaks) <= PEAKS
+    assert state.emptied is None
+    assert len(json.dumps(state.save())) < 6000
+    assert len(fed(state, [(7201.0, 20.0), (7202.0, 20.0)])) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Flood: stage, depth, rate of rise, and alarms that silence never clears."""
 
+import json
 import math
 
 import pytest
@@ -158,7 +159,9 @@ def test_rise_forgets_as_it_goes():
     rise = Rise(window=60.0)
     for at in range(10_000):
         rise.feed(at, 1.0)
-    assert len(rise._times) == len(rise._heights) == rise._sums.n == 60
+    assert len(rise) == rise._sums.n == 60
+    assert len(rise._times) == len(rise._heights) <= 60 + 72
+    assert rise.oldest == 9940.0
 
 
 @pytest.mark.parametrize(
@@ -297,8 +300,72 @@ def test_one_sensor_alone_neither_raises_nor_clears_the_flag(pair):
     assert all(flag.feed(at, *pair) for at in (200, 1000, 9000))
 
 
-def test_a_pair_that_comes_late_is_ignored():
+def test_a_clock_that_is_set_back_neither_raises_nor_delays_the_flag():
     flag = Disagreement(tolerance=0.1, duration=60)
-    assert not flag.feed(100, 2.0, 2.5)
-    assert not flag.feed(50, 2.0, 2.0)
-    assert flag.feed(160, 2.0, 2.5)
+    assert not any(flag.feed(at, 2.0, 2.5) for at in (100, 130, 40, 69))
+    assert flag.feed(70, 2.0, 2.5)
+
+
+def test_a_time_without_a_pair_does_not_count():
+    flag = Disagreement(tolerance=0.1, duration=60, gap=30)
+    assert not any(flag.feed(at, 2.0, 2.5) for at in (0, 30, 1_000_000, 1_000_030))
+    assert flag.feed(1_000_060, 2.0, 2.5)
+
+
+@given(st.lists(INPUTS), st.lists(INPUTS))
+def test_what_alarms_remember_goes_on_where_they_stopped(before, after):
+    first, second = StageAlarm(LOCAL, 0.1, 2, 3, 2), StageAlarm(LOCAL, 0.1, 2, 3, 2)
+    for value in before:
+        first.feed(value)
+    second.restore(json.loads(json.dumps(first.state())))
+    for value in after:
+        assert (second.feed(value), second.stale) == (first.feed(value), first.stale)
+
+
+@given(st.lists(st.tuples(INPUTS, INPUTS), max_size=30), st.lists(st.tuples(INPUTS, INPUTS), max_size=30))
+def test_what_a_disagreement_remembers_goes_on_where_it_stopped(before, after):
+    first, second = Disagreement(0.5, 30.0, 60.0), Disagreement(0.5, 30.0, 60.0)
+    for count, pair in enumerate(before):
+        first.feed(10.0 * count, *pair)
+    second.restore(json.loads(json.dumps(first.state())))
+    for count, pair in enumerate(after, len(before)):
+        assert second.feed(10.0 * count, *pair) == first.feed(10.0 * count, *pair)
+
+
+def alike(state):
+    return {name.value: state for name in LOCAL}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{}, [], None, {"action": [0, 0, 0, 0]}, alike(7), alike([0, 0, 0]), alike([2, 0, 0, 0]),
+     alike([0, 9, 0, 0]), alike([0, -1, 0, 0]), alike([0, 0.5, 0, 0]),
+     {**alike([0, 0, 0, 0]), "major": [1, 0, 0, 0]}],
+)  # fmt: skip
+def test_a_state_that_no_alarm_gave_is_refused(state):
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        StageAlarm(LOCAL).restore(state)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{}, [], {"active": 1, "since": None, "last": None}, {"active": True, "since": NAN, "last": 5.0},
+     {"active": True, "since": 9.0, "last": 5.0}, {"active": True, "since": "x", "last": None},
+     {"active": False, "since": None, "last": math.inf}],
+)  # fmt: skip
+def test_a_state_that_no_disagreement_gave_is_refused(state):
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        Disagreement(0.1).restore(state)
+
+
+def test_a_robust_rise_is_not_carried_away():
+    plain, robust = Rise(window=900.0), Rise(window=900.0, robust=True)
+    for at in range(0, 900, 30):
+        for rise in (plain, robust):
+            rise.feed(at, 1.0 + 0.5 * at / 3600 - (2.0 if at in (30, 330, 60) else 0.0))
+    assert robust.value(870) == pytest.approx(0.5, abs=1e-3)
+    assert abs(plain.value(870) - 0.5) > 0.3
+    few = Rise(window=900.0, share=0.0, robust=True)
+    few.feed(0, 1.0)
+    few.feed(9, 2.0)
+    assert few.value(9) is Missing.NOT_READY

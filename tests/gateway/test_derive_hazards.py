@@ -1,11 +1,13 @@
 """What is wrong with a bin: fire, tipped over, overflowing."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.device import Missing
-from gateway.derive.hazards import Fire, Overflow, Sustained, Tipped
+from gateway.derive.hazards import LOWS, Fire, Overflow, Sustained, Tipped
 
 UNKNOWN = Missing.INPUT_MISSING
 
@@ -173,6 +175,60 @@ def test_either_witness_raises_and_both_must_be_clear():
     assert alarm.feed(6, 0.5, Missing.BUS_ERROR) is True
     assert alarm.feed(7, None, False) is False
     assert alarm.feed(8, 0.1) is True
+
+
+BUILDS = (
+    lambda: Sustained(20.0),
+    lambda: Fire(within=30.0),
+    lambda: Tipped(45.0, 20.0),
+    lambda: Overflow(60.0, 20.0),
+)
+
+
+@pytest.mark.parametrize("build", BUILDS)
+@given(
+    st.lists(st.tuples(st.floats(1, 20), st.floats(20, 90) | st.just(UNKNOWN)), max_size=40),
+    st.integers(0, 40),
+)
+def test_an_alarm_goes_on_after_a_restart(build, steps, at):
+    samples, time = [], 0.0
+    for step, value in steps:
+        time += step
+        known = value is not UNKNOWN
+        samples.append((time, (value > 60 if known else None) if build is BUILDS[0] else value))
+    whole, before, after = build(), build(), build()
+    told(whole, *samples[:at])
+    told(before, *samples[:at])
+    after.restore(json.loads(json.dumps(before.save(), allow_nan=False)))
+    assert told(whole, *samples[at:]) == told(after, *samples[at:])
+
+
+@pytest.mark.parametrize(
+    ("alarm", "saved"),
+    [
+        (Sustained(1.0), {"on": 1, "since": None}),
+        (Sustained(1.0), {"on": True}),
+        (Sustained(1.0), {"on": True, "since": "0"}),
+        (Sustained(1.0), {"on": True, "since": 1e12}),
+        (Sustained(1.0), None),
+        (Fire(), {"on": None, "count": 0, "lows": []}),
+        (Fire(), {"on": True, "count": -1, "lows": []}),
+        (Fire(), {"on": True, "count": 0, "lows": [[1.0, 20.0], [1.0, 30.0]]}),
+        (Fire(), {"on": True, "count": 0, "lows": [[1.0, 20.0], [2.0, 20.0]]}),
+        (Fire(), {"on": True, "count": 0, "lows": [[float(n), float(n)] for n in range(LOWS + 1)]}),
+    ],
+)
+def test_what_was_not_saved_so_is_refused(alarm, saved):
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        alarm.restore(saved)
+    assert alarm.save()["on"] is False
+
+
+def test_a_begin_that_lies_ahead_is_now():
+    """A clock that was set back while nothing ran must not keep an alarm waiting."""
+    alarm = Sustained(10.0)
+    alarm.restore({"on": False, "since": 1e9})
+    assert told(alarm, (0, True), (10, True)) == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Ground: tilt, movement off a baseline, drift, step and vibration."""
 
+import json
 import math
 
 import pytest
@@ -136,8 +137,18 @@ def test_incremental_movement_is_that_of_its_window(samples, wait):
     now = max((at for at, _, _ in samples), default=0) + wait
     last = {at: (degrees, good) for at, degrees, good in samples if at > now - 300}
     good = [base.compensated(leaning(degrees), 30.0) for degrees, good in last.values() if good]
-    few = Missing.UNRELIABLE if last else Missing.INPUT_MISSING
+    few = Missing.UNRELIABLE if len(last) >= 2 else Missing.INPUT_MISSING
     assert movement.value(now) == (angle(mean(good), LEVEL) if len(good) >= 2 else few)
+
+
+def test_too_few_samples_are_missing_and_too_many_shaken_ones_unreliable():
+    movement = Movement(Baseline(LEVEL, drift=Vector(0.001, 0, 0)), window=60, least=3)
+    for at, a in enumerate((LEVEL, LEVEL, GONE)):
+        movement.feed(at, a, 25.0)
+    movement.feed(3, LEVEL, GONE)
+    assert movement.value(3) is Missing.INPUT_MISSING
+    movement.feed(4, LEVEL.times(2.0), 25.0)
+    assert movement.value(4) is Missing.UNRELIABLE
 
 
 def test_movement_forgets_as_it_goes():
@@ -215,6 +226,39 @@ def test_the_step_is_that_of_the_newest_samples(values):
     short, long = values[-3:], values[-8:-3]
     assert step.height == pytest.approx(sum(short) / 3 - sum(long) / 5, abs=1e-9)
     assert len(step._values) == 8
+
+
+@given(st.lists(st.floats(-1, 1), max_size=40), st.integers(0, 40))
+def test_a_drift_and_a_step_go_on_after_a_restart(values, at):
+    for build in (lambda: Drift(0.0, 0.25, 2.0), lambda: Step(0.5, short=2, long=5)):
+        whole, before, after = build(), build(), build()
+        for value in values[:at]:
+            whole.feed(value)
+            before.feed(value)
+        after.restore(json.loads(json.dumps(before.save())))
+        assert after.active == whole.active
+        assert [whole.feed(value) for value in values[at:]] == [after.feed(value) for value in values[at:]]
+
+
+@pytest.mark.parametrize(
+    ("state", "saved"),
+    [
+        (Drift(0.0, 0.1, 1.0), {"active": 1, "high": 0.0, "low": 0.0}),
+        (Drift(0.0, 0.1, 1.0), {"active": True, "high": -1.0, "low": 0.0}),
+        (Drift(0.0, 0.1, 1.0), {"active": True, "high": 0.0, "low": math.inf}),
+        (Drift(0.0, 0.1, 1.0), {"active": True, "high": 0.0}),
+        (Drift(0.0, 0.1, 1.0), []),
+        (Step(1.0, 1, 2), [1.0, 2.0, 3.0, 4.0]),
+        (Step(1.0, 1, 2), [1.0, "2"]),
+        (Step(1.0, 1, 2), [1.0, True]),
+        (Step(1.0, 1, 2), [math.nan]),
+        (Step(1.0, 1, 2), {}),
+    ],
+)
+def test_what_was_not_saved_so_is_refused(state, saved):
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        state.restore(saved)
+    assert not state.active
 
 
 def test_vibration_of_a_sine_leaves_gravity_out():

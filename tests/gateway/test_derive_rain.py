@@ -11,6 +11,7 @@ from drivers.device import Missing
 from gateway.derive.rain import (
     Gauge,
     RainClass,
+    Watch,
     corrected,
     debounced,
     inter_tip_rate,
@@ -171,14 +172,15 @@ def test_a_gauge_that_nobody_heard_is_not_dry():
     assert instrument.window_rate(1060.0) is UNKNOWN
     assert instrument.dry(4599.9) is UNKNOWN
     assert instrument.dry(4600.0) is True
-    instrument.lose()
+    instrument.lose(9000.0)
+    assert instrument.dry(9000.0) is True
     assert instrument.dry(9999.0) is UNKNOWN
     assert instrument.rate(9999.0) is UNKNOWN
 
 
 def test_silence_does_not_end_the_rain():
     instrument = gauge(0.0, 10.0)
-    instrument.lose()
+    instrument.lose(20.0)
     assert instrument.dry(100.0) is False
     assert instrument.rate(100.0) is UNKNOWN
     instrument.begin(200.0)
@@ -197,6 +199,68 @@ def test_a_gauge_forgets_what_it_need_not_keep():
     assert len(instrument._firsts) == 3600
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=60),
+    st.integers(1, 100), st.integers(0, 20),
+)  # fmt: skip
+def test_a_watch_knows_the_share_of_a_window_in_which_it_watched(steps, window, later):
+    watch, seconds, at, watched = Watch(200.0), {}, 0, False
+    for pause, good in steps:
+        seconds |= dict.fromkeys(range(at, at + pause), watched)
+        at, watched = at + pause, good
+        if good:
+            watch.begin(float(at))
+        else:
+            watch.lose(float(at))
+    now = at + later
+    seconds |= dict.fromkeys(range(at, now), watched)
+    expected = sum(seconds.get(second, False) for second in range(now - window, now)) / window
+    assert watch.share(float(now), float(window)) == pytest.approx(expected)
+
+
+def test_a_watch_forgets_gaps_that_are_long_past():
+    watch = Watch(600.0)
+    for at in range(0, 20_000, 10):
+        watch.lose(float(at))
+        watch.begin(at + 5.0)
+        assert watch.share(at + 5.0, 600.0) == pytest.approx(0.5, abs=0.01) or at < 700
+    assert len(watch._begins) == len(watch._ends) == len(watch._sums) < 60 + 66
+
+
+def test_a_gauge_may_miss_a_little():
+    instrument = Gauge(share=0.9)
+    instrument.begin(0.0)
+    instrument.tip(1000.0)
+    instrument.lose(2000.0)
+    instrument.begin(2300.0)
+    assert instrument.total(3600.0, 3600.0) == pytest.approx(0.2)
+    assert instrument.total(3600.0, 2000.0) is UNKNOWN
+    assert instrument.dry(5000.0) is True
+    assert instrument.rate(5000.0) == 0.0
+
+
+def test_a_corrected_total_follows_late_tips():
+    instrument = gauge(10.0, 20.0, correct=True)
+    before = instrument.total(60.0, 60.0)
+    instrument.tip(15.0)
+    assert instrument.total(60.0, 60.0) > before + 0.2
+    assert instrument.total(60.0, 60.0) == gauge(10.0, 15.0, 20.0, correct=True).total(60.0, 60.0)
+    instrument.depth = 0.4
+    assert instrument.total(60.0, 60.0) == pytest.approx(
+        2 * gauge(10.0, 15.0, 20.0, correct=True).total(60.0, 60.0)
+    )
+
+
+def test_a_corrected_total_follows_tips_that_are_forgotten():
+    instrument = gauge(0.0, 50.0, keep=100.0, dry_after=100.0, correct=True)
+    before = instrument.total(60.0, 100.0)
+    instrument.tip(105.0)
+    assert instrument.total(105.0, 100.0) == gauge(50.0, 105.0, dry_after=100.0, correct=True).total(
+        105.0, 100.0
+    )
+    assert instrument.total(105.0, 100.0) != before
+
+
 @pytest.mark.parametrize(
     "build",
     [
@@ -211,6 +275,7 @@ def test_a_gauge_forgets_what_it_need_not_keep():
         lambda: Gauge(depth=0.0),
         lambda: Gauge(quiet=1.0),
         lambda: Gauge(dry_after=0.0),
+        lambda: Gauge(share=1.1),
         lambda: Gauge(dry_after=7200.0, keep=3600.0),
         lambda: Gauge().total(0.0, 0.0),
         lambda: Gauge().total(0.0, 86_401.0),

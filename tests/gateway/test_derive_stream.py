@@ -1,7 +1,9 @@
-"""Streams: derived devices over windows, as the configuration describes them."""
+"""Streams over windows, as the configuration describes them: what is said, when, and what is refused."""
 
 import asyncio
+import json
 import math
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -9,35 +11,33 @@ import pytest
 
 from drivers.device import Missing, Quantity
 from gateway.app.check import plan
-from gateway.clock import Instant, Quality
-from gateway.config import ConfigError, Derive
-from gateway.derive import Stream, build
+from gateway.app.hardware import Hardware
+from gateway.app.pole import Pole
+from gateway.clock import LoopClock, Now, Quality
+from gateway.config import ConfigError
+from gateway.derive import Stream
+from gateway.health import Health
 from gateway.reading import Reading, reading_of
+from tests.gateway import stream_rig
+from tests.gateway.stream_rig import fed, reading
 
 LEVEL = Quantity.SOUND_LEVEL
+SETTINGS = {"id": "leq", "from": "noise.sound_level", "kind": "energy_mean", "over": 10}
 
 
-def settings(**keys: Any) -> Derive:
-    return Derive.model_validate(
-        {"id": "leq", "from": "noise.sound_level", "kind": "energy_mean", "over": 10, **keys}
-    )
+def stream(interval: float = 1.0, **keys: Any) -> Stream:
+    """Return a window over a noise meter that gives a level each *interval* seconds."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in {**SETTINGS, **keys}.items()]
+    return stream_rig.stream("\n".join(["[[derive]]", *lines]), {"noise.sound_level": interval})
 
 
 def heard(time: float, level: float | Missing, device: str = "noise") -> Reading:
-    at = Instant(time, time, "b", Quality.SYNCHRONIZED)
-    if isinstance(level, Missing):
-        return Reading(device, at, {}, {LEVEL: level})
-    return Reading(device, at, {LEVEL: level})
-
-
-def fed(stream: Stream, readings: list[Reading]) -> list[Reading]:
-    return [result for each in readings if (result := stream.feed(each)) is not None]
+    return reading(device, time, sound_level=level)
 
 
 def test_a_sliding_window_speaks_every_so_often_of_its_last_seconds():
-    stream = build(settings(every=5), 1.0)
     levels = [60.0] * 10 + [70.0] * 10
-    said = fed(stream, [heard(float(second), level) for second, level in enumerate(levels)])
+    said = fed(stream(every=5), [heard(float(second), level) for second, level in enumerate(levels)])
     assert [each.at.time for each in said] == [0.0, 5.0, 10.0, 15.0]
     assert [each.device for each in said] == ["leq"] * 4
     assert said[0].missing == {LEVEL: Missing.INPUT_MISSING}, "one reading of ten is not three quarters"
@@ -46,43 +46,59 @@ def test_a_sliding_window_speaks_every_so_often_of_its_last_seconds():
     assert said[3].values[LEVEL] == pytest.approx(expected)
 
 
+def test_when_a_sliding_window_speaks_does_not_depend_on_when_it_began():
+    """Else each restart would move it, and hourly values would be of other hours."""
+    for begin in (0, 1, 4, 7):
+        said = fed(stream(every=5), [heard(second + 0.25, 60.0) for second in range(begin, 30)])
+        assert [each.at.time for each in said[-3:]] == [15.25, 20.25, 25.25]
+    late = fed(stream(every=5), [heard(t, 60.0) for t in (4.0, 4.9999999, 5.5, 9.0, 10.0, 14.9, 15.1)])
+    assert [each.at.time for each in late] == [4.0, 4.9999999, 10.0, 15.1], "a timer's hair is no second"
+
+
 def test_an_aligned_window_speaks_once_as_its_period_ends_and_carries_that_time():
-    stream = build(settings(kind="mean", over=60, aligned="UTC"), 10.0)
-    said = fed(stream, [heard(600.0 + 10 * n, 50.0 + n) for n in range(7)])
+    window = stream(10.0, kind="mean", over=60, aligned="UTC")
+    said = fed(window, [heard(600.0 + 10 * n, 50.0 + n) for n in range(7)])
     assert [(each.at.time, each.values[LEVEL]) for each in said] == [(660.0, 52.5)]
 
 
+def test_time_ends_a_period_in_which_nothing_came_last():
+    window = stream(10.0, kind="mean", over=60, aligned="UTC")
+    fed(window, [heard(600.0 + 10 * n, 50.0 + n) for n in range(5)])
+    assert window.advance(stream_rig.instant(659.9)) == []
+    (said,) = window.advance(stream_rig.instant(661.0))
+    assert (said.at.time, said.values[LEVEL]) == (660.0, 52.0)
+    assert window.advance(stream_rig.instant(662.0)) == []
+
+
 def test_missing_readings_count_against_the_share_and_never_as_a_number():
-    stream = build(settings(kind="max", over=4, every=1), 1.0)
     levels = [60.0, Missing.BUS_ERROR, Missing.BUS_ERROR, 61.0, 62.0, 63.0]
-    said = fed(stream, [heard(float(second), level) for second, level in enumerate(levels)])
+    window = stream(kind="max", over=4, every=1)
+    said = fed(window, [heard(float(second), level) for second, level in enumerate(levels)])
     assert [each.values.get(LEVEL) for each in said] == [None, None, None, None, None, 63.0]
 
 
 def test_another_devices_readings_are_none_of_its_business():
-    assert fed(build(settings(), 1.0), [heard(1.0, 60.0, "other")]) == []
+    assert fed(stream(), [heard(1.0, 60.0, "other")]) == []
 
 
 def test_a_clock_that_is_set_back_begins_the_window_anew():
-    stream = build(settings(kind="max", every=1), 1.0)
-    fed(stream, [heard(1e6 + second, 90.0) for second in range(10)])
-    said = fed(stream, [heard(float(second), 40.0) for second in range(10)])
+    window = stream(kind="max", every=1)
+    fed(window, [heard(1e6 + second, 90.0) for second in range(10)])
+    said = fed(window, [heard(float(second), 40.0) for second in range(10)])
     assert said[-1].values == {LEVEL: 40.0}
     assert len(said) == 10
 
 
 def test_a_percentile_is_ordered_by_its_percent():
     levels = [heard(float(second), 50.0 + second) for second in range(10)]
-    streams = [build(settings(kind="percentile", percent=p, every=1), 1.0) for p in (10.0, 90.0)]
-    low, high = (fed(stream, levels)[-1].values[LEVEL] for stream in streams)
+    windows = [stream(kind="percentile", percent=p, every=1) for p in (10.0, 90.0)]
+    low, high = (fed(window, levels)[-1].values[LEVEL] for window in windows)
     assert low < high
 
 
 def test_a_stored_reading_is_the_reading_that_was_stored():
-    reading = heard(12.5, 60.25)
-    assert reading_of(reading.body()) == reading
-    absent = heard(12.5, Missing.TIMEOUT)
-    assert reading_of(absent.body()) == absent
+    for one in (heard(12.5, 60.25), heard(12.5, Missing.TIMEOUT)):
+        assert reading_of(one.body()) == one
 
 
 POLE = """\
@@ -132,14 +148,18 @@ def test_a_stream_may_be_made_from_a_stream_above_it(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('over = "15m"\n', "", 'pole.toml:15:1: energy_mean needs the key "over"'),
+        ('over = "15m"\n', "", 'pole.toml:15:1: derive[1] needs the key "over"'),
         ('"15m"', '"7m"', "an aligned window is a day or divides an hour"),
         ('over = "15m"\naligned', 'over = "500ms"\n# aligned', "no sample every 1 s fits a window of 0.5 s"),
         ('"Europe/Dublin"', '"Europe/Dubln"', 'there is no time zone "Europe/Dubln"'),
-        ('kind = "energy_mean"', 'kind = "percentile"', 'percentile needs the key "percent"'),
-        ('over = "1h"', 'over = "1h"\npercent = 5', 'max does not take the key "percent"'),
+        ('kind = "energy_mean"', 'kind = "percentile"\npercent = 101', "a percentile is 0 to 100"),
+        (
+            'over = "1h"',
+            'over = "1h"\npercent = 5',
+            '26:1: derive[2] has no key "percent"; it may have: over,',
+        ),
         ('over = "1h"', 'over = "1h"\naligned = "UTC"', "an aligned window speaks as each period ends"),
-        ('over = "1h"', 'over = "1h"\nempty = 1.0', 'max does not take the key "empty"'),
+        ('over = "1h"', 'over = "1h"\nempty = 1.0', '26:1: derive[2] has no key "empty"'),
         ('"leq.sound_level"', '"later.sound_level"', 'there is no reading "later.sound_level"'),
         ('driver = "dbm"', 'driver = "bme280"', 'there is no reading "noise.sound_level"'),
     ],
@@ -157,32 +177,36 @@ def test_an_energy_mean_of_something_that_is_no_level_is_a_unit_error(tmp_path):
         plan(tmp_path / "pole.toml")
 
 
-def test_a_window_is_full_again_after_a_restart(tmp_path, virtual):
-    """The daemon fetches the window's readings from the store before it measures."""
-    from gateway.app.hardware import Hardware
-    from gateway.app.pole import Pole
-    from gateway.clock import LoopClock, Now
-    from gateway.health import Health
+class Memory:
+    """A store in which ten levels stand, from before the restart."""
 
+    stored = tuple(heard(990.0 + second, 60.0).body() for second in range(10))
+
+    async def remembered(self) -> dict[str, str]:
+        return {}
+
+    def remember(self, name: str, text: str) -> None:
+        """Nobody asks for it again."""
+
+    async def replay(self, since: float) -> AsyncIterator[list[dict[str, Any]]]:
+        yield [body for body in self.stored if body["time"] >= since]
+
+
+def test_a_window_is_full_again_after_a_restart(tmp_path, virtual):
+    """The streams take in the window's readings from the store before any that is new."""
     (tmp_path / "pole.toml").write_text(
         POLE.replace('over = "15m"\naligned = "Europe/Dublin"', "over = 10\nevery = 1")
     )
-    stored = [heard(990.0 + second, 60.0).body() for second in range(10)]
     published: list[Reading] = []
-
-    async def fetch(device: str, limit: int, before: None) -> list[dict[str, Any]]:
-        return list(reversed(stored))[:limit] if device == "noise" else []
 
     async def main() -> None:
         loop, clock = asyncio.get_running_loop(), LoopClock()
         now = Now(
             wall=lambda: 1000.0 + loop.time(), monotonic=loop.time, quality=lambda: Quality.SYNCHRONIZED
         )
-        found = plan(tmp_path / "pole.toml")
-        pole = Pole(
-            found, Hardware(clock), None, clock, now, Health(clock), published.append, lambda event: None
-        )
-        await pole.recall(fetch)
+        found, hardware = plan(tmp_path / "pole.toml"), Hardware(clock)
+        said = published.append
+        pole = Pole(found, hardware, None, clock, now, Health(clock), said, lambda event: None, Memory())
         assert pole.devices() == [], "the broker may ask for the status before the start is complete"
         await pole.start()
         assert [each["id"] for each in pole.devices()] == ["noise", "leq", "loudest"]

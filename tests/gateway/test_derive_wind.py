@@ -12,6 +12,7 @@ from drivers.device import Missing
 from gateway.derive.wind import (
     TEN_MINUTES,
     TWO_MINUTES,
+    Gusts,
     Summary,
     Wind,
     Window,
@@ -202,7 +203,7 @@ def test_a_mean_is_over_its_time_with_the_end_and_without_the_begin(length, coun
     assert summary(winds, winds[-2].time, length, 1.0).speed < 7.0
     window = Window(length, 1.0)
     for one in winds:
-        window.add(one)
+        window.add(*one)
     assert window.summary() == found
 
 
@@ -211,7 +212,7 @@ def test_a_mean_needs_three_quarters_of_its_measurements(count, known):
     winds = [*blow([4.0] * count), Wind(T + 119.0, Missing.TIMEOUT)]
     window = Window(TWO_MINUTES, 1.0)
     for one in winds:
-        window.add(one)
+        window.add(*one)
     assert (window.summary() != NOTHING) is known
     assert (summary(winds, T + 119.0, TWO_MINUTES, 1.0) != NOTHING) is known
 
@@ -219,7 +220,7 @@ def test_a_mean_needs_three_quarters_of_its_measurements(count, known):
 def test_time_alone_empties_a_window():
     window = Window(TWO_MINUTES, 1.0)
     for one in blow([4.0] * 120):
-        window.add(one)
+        window.add(*one)
     window.advance(T + 149.0)
     assert window.summary().speed == 4.0
     window.advance(T + 150.0)
@@ -227,7 +228,8 @@ def test_time_alone_empties_a_window():
     window.advance(T)  # back it does not go
     assert window.summary() == NOTHING
     window.advance(T + 1e6)
-    assert (window._held, list(window._peaks), window._sums) == ([], [], [0] * 6)
+    assert len(window) == len(window._peaks) == 0
+    assert window._sums == type(window._sums)(), "what left took exactly its share with it"
 
 
 def test_a_gust_leaves_with_its_first_measurement():
@@ -235,7 +237,7 @@ def test_a_gust_leaves_with_its_first_measurement():
     window = Window(TWO_MINUTES, 1.0)
     seen = []
     for one in winds:
-        window.add(one)
+        window.add(*one)
         seen.append(window.summary().gust)
     assert seen[124] == 10.0
     assert seen[125] == pytest.approx(7.0)
@@ -243,12 +245,23 @@ def test_a_gust_leaves_with_its_first_measurement():
     assert seen[127] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("often", [1, 7, 10_000])
+def test_a_window_that_is_seldom_asked_keeps_no_more_than_it_must(often):
+    window = Window(TWO_MINUTES, 1.0)
+    for count, one in enumerate(blow([3.0] * 5000), 1):
+        window.add(*one)
+        if count % often == 0:
+            window.summary()
+    assert len(window._held.times) <= 120 + 2 * 256 + 64
+    assert window.summary() == Summary(3.0, 3.0, 90.0, 0.0)
+
+
 def test_a_late_one_ends_the_gust_that_it_crowds():
     window = Window(TWO_MINUTES, 1.0, 0.0)
     for one in blow([9.0] * 3):
-        window.add(one)
+        window.add(*one)
     assert window.summary().gust == 9.0
-    window.add(Wind(T + 1.5, 1.0))
+    window.add(T + 1.5, 1.0)
     assert window.summary().gust is ABSENT
 
 
@@ -259,27 +272,31 @@ def test_a_gust_is_of_measurements_that_follow_each_other(step, known):
 
 arrivals = st.lists(
     st.builds(
-        lambda step, speed, towards: Wind(T + step / 2, speed, towards),
+        lambda step, speed, towards, peak: Wind(T + step / 2, speed, towards, peak),
         st.integers(0, 24),
         st.one_of(speeds, speeds, st.sampled_from([0.0, 0.1, Missing.TIMEOUT, math.nan, 130.0])),
         st.one_of(directions, directions, st.sampled_from([Missing.TIMEOUT, 361.0])),
+        st.one_of(speeds, speeds, st.sampled_from([Missing.TIMEOUT, math.nan, 121.0])),
     ),
     max_size=70,
 )
 nearly = st.floats(-0.1, 0.1)
 
 
-@given(arrivals, st.lists(nearly, max_size=70), st.sampled_from([3.0, 8.0]), st.floats(0.0, 0.9))
-def test_a_window_equals_the_plain_functions(winds, jitter, length, share):
+@given(
+    arrivals, st.lists(nearly, max_size=70), st.sampled_from([3.0, 8.0]), st.floats(0.0, 0.9),
+    st.sampled_from(Gusts),
+)  # fmt: skip
+def test_a_window_equals_the_plain_functions(winds, jitter, length, share, gusts):
     """Gaps, duplicates and late ones, in any order, judged after every one."""
     moved = [one._replace(time=one.time + late) for one, late in zip(winds, jitter, strict=False)]
     mixed = sorted(winds, key=lambda one: one.time) if len(winds) % 2 else [*moved, *winds]
-    window = Window(length, 0.5, share)
+    window = Window(length, 0.5, share, gusts)
     for count, one in enumerate(mixed, 1):
-        window.add(one)
+        window.add(*one)
         here = mixed[:count]
         end = max(wind.time for wind in here)
-        same(window.summary(), summary(here, end, length, 0.5, share))
+        same(window.summary(), summary(here, end, length, 0.5, share, gusts))
     assert all(one[1] > other[1] for one, other in pairwise(window._peaks))
 
 
@@ -298,7 +315,7 @@ def test_a_window_equals_the_plain_functions_on_a_breezy_quarter_of_an_hour(seed
             winds.append(held.pop(0))
     window, newest = Window(TWO_MINUTES, 1.0), 0.0
     for count, one in enumerate(winds, 1):
-        window.add(one)
+        window.add(*one)
         newest = max(newest, one.time)
         if count % 7 == 0:
             same(window.summary(), summary(winds[max(0, count - 400) : count], newest, TWO_MINUTES, 1.0))

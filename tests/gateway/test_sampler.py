@@ -9,7 +9,8 @@ import pytest
 from drivers.bus import NoAcknowledge
 from drivers.device import ChecksumError, Missing, Quantity, Values
 from gateway.clock import LoopClock, Now, Quality
-from gateway.reading import Event, Reading
+from gateway.derive.quality import Screen, Span
+from gateway.reading import Event, Flag, Reading, encode
 from gateway.sampler import Device, Sampler, State
 
 T = Quantity.TEMPERATURE
@@ -58,12 +59,13 @@ class Bench:
     readings: list[Reading] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     beats: int = 0
+    screens: dict[Quantity, Screen] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
         now = Now(wall=lambda: 1e9 + loop.time(), monotonic=loop.time, quality=lambda: Quality.UNKNOWN)
         self.sampler = Sampler(
-            Device("air", self.sensor, self.interval, self.deadline),
+            Device("air", self.sensor, self.interval, self.deadline, {}, self.screens),
             LoopClock(),
             now,
             self.readings.append,
@@ -214,5 +216,17 @@ def test_a_watched_device_is_measured_when_it_says_so(virtual):
     async def main():
         bench = await Bench(Lid(), interval=10.0).run(11)
         assert bench.sensor.measured == pytest.approx([0, 2.25, 10], abs=1e-6)
+
+    virtual(main())
+
+
+def test_a_value_carries_the_flag_of_its_tests_into_its_record(virtual):
+    async def main():
+        screens = {T: Screen(Span(0.0, 4.0), Span(0.0, 2.0))}
+        bench = await Bench(Thermometer(faults={2: ChecksumError("bad")}), screens=screens).run(6.5)
+        said = [(each.values.get(T), each.flags.get(T)) for each in bench.readings]
+        assert said[:3] == [(1.0, Flag.PASS), (None, None), (3.0, Flag.SUSPECT)]
+        assert said[-1] == (7.0, Flag.FAIL)
+        assert '"flags":{"temperature":4}' in encode(bench.readings[-1])
 
     virtual(main())

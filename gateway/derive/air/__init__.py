@@ -10,11 +10,13 @@ from gateway.derive.air.correction import (
     us_wide_smoke_2022,
 )
 from gateway.derive.air.index import Index, daily_mean, european_aqi, mass, nowcast, uk_daqi, us_aqi, worst
+from gateway.derive.air.means import Means
 
 __all__ = [
     "Baseline",
     "Cell",
     "Index",
+    "Means",
     "daily_mean",
     "dry",
     "electrochemical",

@@ -2,8 +2,11 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from drivers.device import Missing
+from gateway.derive.air.means import whole
+from gateway.derive.saved import number
 
 _HOUR = 3600
 HIGHEST = 40_000.0
@@ -20,8 +23,7 @@ class Baseline:
     *target* [ppm], 400 to 425: fresh air; *days*, 1 to 60; *percentile* [%], 0 to 50, of the hourly means,
     nearest rank, so that no single low hour decides; *share*, above 0 to 1, of the hours that must be
     there; *limit* [ppm], above 0: an offset beyond it is a place without fresh air or a broken part, and is
-    refused. ValueError otherwise. At most 24 * *days* hourly means are held; feeding the stored ones again
-    restores the state after a restart.
+    refused. ValueError otherwise. At most 24 * *days* hourly means are held, to 0.01 ppm.
     """
 
     target: float = 420.0
@@ -31,6 +33,7 @@ class Baseline:
     limit: float = 100.0
     _hours: dict[int, float] = field(default_factory=dict, init=False, repr=False)
     _newest: int | None = field(default=None, init=False, repr=False)
+    _offset: float | Missing | None = field(default=None, init=False, repr=False)  # None: to be formed anew
 
     def __post_init__(self) -> None:
         if not 400.0 <= self.target <= 425.0:
@@ -58,15 +61,39 @@ class Baseline:
             self._newest = hour
             self._forget(hour - 24 * self.days)
         if hour > self._newest - 24 * self.days:
-            self._hours[hour] = mean
+            self._hours[hour] = round(mean, 2)
+            self._offset = None
 
     def offset(self) -> float | Missing:
         """Return what to add [ppm] to the part's readings.
 
-        INPUT_MISSING until enough hours are there, UNRELIABLE when it would be beyond the limit.
+        NOT_READY until enough hours are there, UNRELIABLE when it would be beyond the limit.
         """
+        if self._offset is None:
+            self._offset = self._formed()
+        return self._offset
+
+    def save(self) -> Any:
+        """Return the hours as JSON takes them: the first one's number, and a mean or null for each."""
+        if not self._hours:
+            return None
+        first, last = min(self._hours), max(self._hours)
+        return [first, [self._hours.get(hour) for hour in range(first, last + 1)]]
+
+    def restore(self, saved: Any) -> None:
+        """Take over, in a new baseline, what `save` gave. Raises ValueError, TypeError."""
+        if saved is None:
+            return
+        first, means = saved
+        if type(means) is not list or not 0 < len(means) <= 24 * self.days:
+            raise ValueError(f"at most {24 * self.days} hours are kept")
+        for hour, mean in enumerate(means, whole(first)):
+            if mean is not None:
+                self.feed(float(hour * _HOUR), number(mean))
+
+    def _formed(self) -> float | Missing:
         if len(self._hours) < self.share * 24 * self.days:
-            return Missing.INPUT_MISSING
+            return Missing.NOT_READY
         rank = max(1, math.ceil(self.percentile / 100.0 * len(self._hours)))
         offset = self.target - sorted(self._hours.values())[rank - 1]
         return offset if abs(offset) <= self.limit else Missing.UNRELIABLE

@@ -1,0 +1,160 @@
+"""`lamppost derive`: a stream made anew from the stored readings, as a table and a plot."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from drivers.device import UNITS, Quantity
+from gateway import terminal
+from gateway.app.check import plan
+from gateway.app.streams import MADE_FROM
+from gateway.config import Derive
+from gateway.derive import Design, Source, Stream, design
+from gateway.problem import ConfigError, Problem
+from gateway.reading import Flag, Lane, Reading, encode, reading_of
+from gateway.store import Archive
+from gateway.toml import Document, did_you_mean
+
+FOREVER = 1e12
+
+
+@dataclass
+class Recomputed:
+    """A stream and all that it is made from, fed with measured readings."""
+
+    designs: Mapping[str, Design]
+    name: str
+    _streams: dict[str, Stream] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._streams = {name: self.designs[name].build() for name in self._needed(self.name)}
+
+    @property
+    def design(self) -> Design:
+        """The stream that is asked for."""
+        return self.designs[self.name]
+
+    def feed(self, reading: Reading) -> Iterator[Reading]:
+        """Take a stored reading; yield what the stream says. Stored readings of streams are made anew."""
+        if reading.device in self.designs:
+            return
+        waiting = [reading]
+        for each in waiting:
+            for name, stream in self._streams.items():
+                said = stream.feed(each)
+                waiting += said
+                if name == self.name:
+                    yield from said
+
+    def _needed(self, name: str) -> list[str]:
+        """Return the streams that *name* is made from, and itself, in the order of the configuration."""
+        wanted, found = {name}, list[str]()
+        for each in reversed(list(self.designs)):
+            if each in wanted:
+                found.insert(0, each)
+                wanted |= {source.device for source in self.designs[each].context.sources.values()}
+        return found
+
+
+def recompute(
+    store: Path, name: str, config: Path | None, span: tuple[float | None, float | None], rows: int | None
+) -> int:
+    """Print the stream *name* over what *store* holds of a *span* of time [s, Unix].
+
+    As a plot and a table of the last *rows*; as JSON, all of it, where that is None. Raises ConfigError.
+    """
+    archive = Archive(store)
+    designs, zone = _of_config(config) if config else _of_store(archive, store)
+    if name not in designs:
+        hint = did_you_mean(name, designs) or f"; there are: {', '.join(designs) or 'none'}"
+        raise ConfigError([Problem(str(config or store), 1, f'there is no stream "{name}"{hint}')])
+    stream = Recomputed(designs, name)
+    entries = archive.records(Lane.TELEMETRY, span[0] or 0.0, span[1] or FOREVER)
+    said, count = list[Reading](), 0
+    for body in terminal.progress(f"{name} over {store.name}", ((e.share, e.body) for e in entries)):
+        with suppress(KeyError, TypeError, ValueError):  # a record of a part that this version does not know
+            said += stream.feed(reading_of(body))
+            count += 1
+    if rows is None:
+        for reading in said:
+            print(encode(reading))
+    else:
+        _show(stream.design, said, count, zone, rows)
+    return 0
+
+
+def _of_config(path: Path) -> tuple[dict[str, Design], tzinfo]:
+    found = plan(path, keep_expired=True)
+    return {each.id: each for each in found.streams}, _zone(found.config.gateway.place.zone or "")
+
+
+def _of_store(archive: Archive, path: Path) -> tuple[dict[str, Design], tzinfo]:
+    """Return the streams as the gateway that wrote the file had them."""
+    text = archive.remembered().get(MADE_FROM)
+    if text is None:
+        said = "does not say which streams there were: name the pole's configuration with --config"
+        raise ConfigError([Problem(str(path), 1, said)])
+    shape = json.loads(text)
+    known = {
+        Source(device, Quantity(quantity)): float(seconds)
+        for source, seconds in shape["known"].items()
+        for device, _, quantity in [source.partition(".")]
+    }
+    nowhere, found = Document(str(path), {}, "", {}), dict[str, Design]()
+    for table in shape["derive"]:
+        made = design(Derive.model_validate(table), known, nowhere, (), shape["zone"])
+        found[made.id] = made
+        known |= {Source(made.id, quantity): made.interval for quantity in made.gives}
+    return found, _zone(shape["zone"])
+
+
+def _zone(name: str) -> tzinfo:
+    return ZoneInfo(name) if name else UTC
+
+
+def _show(design: Design, said: list[Reading], count: int, zone: tzinfo, rows: int) -> None:
+    missing = sum(not reading.values for reading in said)
+    sources = ", ".join(map(str, design.context.sources.values()))
+    terminal.show(
+        f"{design.id}: {design.settings.kind} of {sources}. "
+        f"{len(said):,} readings made from {count:,} stored ones, {missing:,} of them missing."
+    )
+    if not said:
+        return
+    for unit, quantities in _by_unit(design.gives).items():
+        lines = [
+            terminal.Line(quantity, [(r.at.time, r.values.get(quantity)) for r in said])
+            for quantity in quantities
+        ]
+        if picture := terminal.plot(f"{', '.join(quantities)} [{unit}]", lines, zone=zone):
+            terminal.show(picture)
+    columns = ["time", *(f"{quantity} [{UNITS[quantity]}]" for quantity in design.gives), ""]
+    shown = [_row(reading, design.gives, zone) for reading in said[-rows:]]
+    first = f"the last {len(shown)} of {len(said):,}" if len(shown) < len(said) else ""
+    terminal.show(terminal.table(columns, shown, first))
+
+
+def _by_unit(quantities: tuple[Quantity, ...]) -> dict[str, list[Quantity]]:
+    found: dict[str, list[Quantity]] = {}
+    for quantity in quantities:
+        found.setdefault(UNITS[quantity], []).append(quantity)
+    return found
+
+
+def _row(reading: Reading, quantities: tuple[Quantity, ...], zone: tzinfo) -> list[str]:
+    when = datetime.fromtimestamp(reading.at.time, zone).strftime("%Y-%m-%d %H:%M:%S")
+    cells = [_cell(reading, quantity) for quantity in quantities]
+    words = dict.fromkeys(reading.labels.values())
+    if Flag.SUSPECT in reading.flags.values():
+        words["suspect"] = None
+    return [when, *cells, ", ".join(words)]
+
+
+def _cell(reading: Reading, quantity: Quantity) -> str:
+    if quantity in reading.values:
+        return f"{reading.values[quantity]:.6g}"
+    return str(reading.missing.get(quantity, ""))

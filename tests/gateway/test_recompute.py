@@ -1,0 +1,128 @@
+"""`lamppost derive`, on a real store that a gateway's streams were written into."""
+
+import asyncio
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from drivers.device import Missing, Quantity
+from gateway import toml
+from gateway.app.recompute import recompute
+from gateway.app.streams import MADE_FROM, described
+from gateway.cli import main
+from gateway.clock import Instant, LoopClock, Quality
+from gateway.config import ConfigError, Derive
+from gateway.derive import Design, Source, design
+from gateway.reading import Reading
+from gateway.store import Store
+from tests.gateway.store_rig import NOW, settings
+
+START = 1_780_272_000.0
+TEXT = """
+[[derive]]
+id = "stage"
+kind = "stage"
+from = "range.distance"
+reference = 5.0
+
+[[derive]]
+id = "highest"
+kind = "max"
+from = "stage.stage"
+over = "10m"
+aligned = "Europe/Dublin"
+"""
+
+
+def designs(text: str = TEXT) -> tuple[Design, ...]:
+    document = toml.parse(text, "pole.toml")
+    known = {Source("range", Quantity.DISTANCE): 60.0}
+    found = list[Design]()
+    for number, table in enumerate(document.data["derive"]):
+        made = design(Derive.model_validate(table), known, document, ("derive", number), "Europe/Dublin")
+        found.append(made)
+        known |= {Source(made.id, quantity): made.interval for quantity in made.gives}
+    return tuple(found)
+
+
+def water(minute: int) -> Reading:
+    at = Instant(START + 60.0 * minute, 60.0 * minute, "b", Quality.SYNCHRONIZED)
+    if minute == 100:
+        return Reading("range", at, {}, {Quantity.DISTANCE: Missing.NO_TARGET})
+    return Reading("range", at, {Quantity.DISTANCE: 4.0 - math.sin(minute / 60.0)})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    path = tmp_path / "pole.db"
+
+    async def write() -> None:
+        open_ = await Store.open(settings(path), "pole-1", LoopClock(), NOW)
+        open_.remember(MADE_FROM, json.dumps(described(designs(), "Europe/Dublin")))
+        for minute in range(240):
+            open_.add(water(minute))
+        await open_.close()
+
+    asyncio.run(write())
+    return path
+
+
+def test_a_stream_is_made_anew_with_all_that_it_is_made_from(store, capsys):
+    assert main(["derive", "--store", str(store), "--stream", "highest", "--json"]) == 0
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["time"] for each in said] == [START + 600.0 * n for n in range(1, 24)]
+    assert said[0]["values"]["stage"] == pytest.approx(5.0 - 4.0 + math.sin(9 / 60.0))
+    assert {each["device"] for each in said} == {"highest"}
+
+
+def test_people_see_a_plot_and_the_last_rows_in_local_time(store, capsys):
+    assert main(["derive", "--store", str(store), "--stream", "stage", "--rows", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "240 readings made from 240 stored ones, 1 of them missing" in out
+    assert "stage [m]" in out
+    assert sum("⠀" <= letter <= "⣿" for letter in out) > 20, "the picture is drawn in braille"
+    assert "2026-06-01 04:59:00" in out, "START is one in the morning in Dublin"
+    assert out.count("2026-06-01") == 3
+
+
+def test_a_span_of_time_can_be_chosen(store, capsys):
+    span = ["--since", "2026-06-01T00:30", "--until", "2026-06-01T01:40:00+01:00"]
+    main(["derive", "--store", str(store), "--stream", "stage", "--json", *span])
+    said = [json.loads(line)["time"] for line in capsys.readouterr().out.splitlines()]
+    assert (said[0], said[-1]) == (START + 1800.0, START + 2400.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--stream", "higest"], 'there is no stream "higest"; did you mean "highest"?'),
+        (["--stream", "stage", "--config", "nowhere.toml"], "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_said(store, capsys, arguments, words):
+    assert main(["derive", "--store", str(store), *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_store_is_said_to_be_none(tmp_path, capsys):
+    (tmp_path / "x.db").write_bytes(b"no database at all, but long enough to be looked at" * 50)
+    for name, words in (("x.db", "cannot be read as a store"), ("y.db", "there is no store")):
+        assert main(["derive", "--store", str(tmp_path / name), "--stream", "x"]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_a_time_that_is_none_is_refused(store, capsys):
+    with pytest.raises(SystemExit):
+        main(["derive", "--store", str(store), "--stream", "stage", "--since", "yesterday"])
+    assert "write it as 2026-11-22" in capsys.readouterr().err
+
+
+def test_a_store_that_names_no_streams_asks_for_the_configuration(tmp_path):
+    async def write() -> None:
+        await (await Store.open(settings(tmp_path / "old.db"), "pole-1", LoopClock(), NOW)).close()
+
+    asyncio.run(write())
+    with pytest.raises(ConfigError, match="--config"):
+        recompute(tmp_path / "old.db", "stage", None, (None, None), 5)
