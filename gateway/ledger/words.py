@@ -13,20 +13,30 @@ _MOVED = {
     Outcome.RELEASED: "Switched {}",
     Outcome.TRIPPED: "The guard switched {}",
     Outcome.FAILED: "Tried to switch {}, and failed",
+    Outcome.ASKED: "Asked whether to switch {}",
 }
 _SAID = {
     Outcome.ACTED: "Announced {}",
     Outcome.SHADOWED: "Would have announced {}, but the rule is on trial, so nothing was sent",
     Outcome.REFUSED: "Did not announce {}",
     Outcome.FAILED: "Tried to announce {}, and failed",
+    Outcome.ASKED: "Asked whether to announce {}",
 }
+_ANSWERED = {
+    Outcome.APPROVED: "{who} approved: {}",
+    Outcome.VETOED: "{who} vetoed: {}",
+    Outcome.LAPSED: "The time ran out for: {}",
+    Outcome.OVERRIDDEN: "{who} took over by hand: {}",
+    Outcome.COMMANDED: "{who} ordered: {}",
+}
+_SOMEBODY = "Somebody who is not named"
 _LARGE = 1e300  # JSON has whole numbers that no float holds
 _TRUTH = {True: "true", False: "false", None: "not known"}
 
 
 def explain(body: Mapping[str, Any]) -> str:
     """Return a decision, as stored and published, as one paragraph. What the body lacks is left out."""
-    parts = [headline(body), _context(body), _saw(body), _held(body)]
+    parts = [headline(body), _context(body), _saw(body), _held(body), _effect(body)]
     return " ".join(part for part in parts if part)
 
 
@@ -41,7 +51,10 @@ def _opening(body: Mapping[str, Any]) -> str:
     said = command.startswith("announce ")
     patterns = _SAID if said else _MOVED
     outcome = body.get("outcome")
-    pattern = patterns.get(Outcome(outcome)) if outcome in list(Outcome) else None
+    known = Outcome(outcome) if outcome in list(Outcome) else None
+    if known in _ANSWERED:
+        return _ANSWERED[known].format(command, who=body.get("who") or _SOMEBODY)
+    pattern = patterns.get(known) if known else None
     words = command.removeprefix("announce ")
     return pattern.format(words) if pattern else f"{outcome}: {command}"
 
@@ -49,9 +62,21 @@ def _opening(body: Mapping[str, Any]) -> str:
 def _context(body: Mapping[str, Any]) -> str:
     rule = body.get("rule")
     by = f"for rule {rule}, version {body.get('version')}" if rule else ""
-    when = _when(body)
-    words = ", ".join(part for part in (when, by) if part)
+    asked = f"at the order of {body['who']}" if body.get("who") and not _names_who(body) else ""
+    words = ", ".join(part for part in (_when(body), by, asked) if part)
     return f"That was {words}." if words else ""
+
+
+def _names_who(body: Mapping[str, Any]) -> bool:
+    """Whether the first sentence says who it was."""
+    return body.get("outcome") in list(_ANSWERED.keys() - {Outcome.LAPSED})
+
+
+def _effect(body: Mapping[str, Any]) -> str:
+    effect = body.get("effect")
+    if not isinstance(effect, Mapping) or not effect:
+        return ""
+    return f"Read back: {', '.join(f'{name} = {_shown(value)}' for name, value in effect.items())}."
 
 
 def _when(body: Mapping[str, Any]) -> str:
