@@ -1,23 +1,30 @@
-"""How fast the store takes readings, and what they cost on the disk: `python bench/store.py [directory]`.
+"""What the store costs, beside the floor: `python bench/store.py [directory] [--readings N]`.
 
-Beside it, in the same run and on the same disk, the floor: `executemany` with the same rows and the same
-pragmas, one transaction per as many rows, with no numbering, no bookkeeping and no event loop.
+The floor, in the same run and on the same disk, is `executemany` of the very rows that the store made, with
+the same pragmas and as many rows in a transaction: no numbering, no bookkeeping, no event loop. Reading back
+has a floor of its own: the same texts, selected from a table that holds them as they are.
+
+Bytes written are what the process handed to the disk's cache (proc(5), io: write_bytes), in pages of 4 KiB:
+a card is given no less. Commits follow one another at once there; a day has 86,400 of them all the same.
 """
 
 import argparse
 import asyncio
 import contextlib
 import random
+import resource
 import sqlite3
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from drivers.device import Quantity
 from gateway import config
-from gateway.clock import Now, Quality
+from gateway.clock import LoopClock, Now, Quality
 from gateway.reading import Event, Lane, Reading, encode, significant
 from gateway.store import Store
 
@@ -27,11 +34,12 @@ QUANTITIES = (Quantity.PM2_5, Quantity.TEMPERATURE, Quantity.HUMIDITY, Quantity.
 NOW = Now(quality=lambda: Quality.SYNCHRONIZED)
 
 
-def readings(number: int) -> list[Reading]:
+def readings(number: int, quantities: tuple[Quantity, ...] = QUANTITIES) -> list[Reading]:
+    """Return readings whose values have all nine digits, which is the most that there are."""
     chance = random.Random(1)
     return [
-        Reading("air", NOW(), {name: significant(chance.uniform(0, 100)) for name in QUANTITIES})
-        for _ in range(number)
+        Reading(f"air{n % 5}", NOW(), {name: significant(chance.uniform(0, 100)) for name in quantities})
+        for n in range(number)
     ]
 
 
@@ -41,47 +49,114 @@ def written() -> int:
     return int(lines["write_bytes"])
 
 
-def bare(path: Path, records: list[Reading]) -> float:
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for pragma in ("journal_mode = WAL", "synchronous = FULL"):
-            connection.execute(f"PRAGMA {pragma}")
+def opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for pragma in ("page_size = 512", "journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 0"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def bare(path: Path, rows: list[tuple[object, ...]], group: int, cursor: bool = False) -> tuple[float, float]:
+    """Return the seconds and the bytes written of `executemany` alone, *group* rows a transaction.
+
+    With *cursor*, how far the rows are delivered is written down with every second commit.
+    """
+    with contextlib.closing(opened(path)) as connection:
         connection.execute(
-            "CREATE TABLE telemetry (seq INTEGER PRIMARY KEY, time REAL, device TEXT, body TEXT)"
+            "CREATE TABLE telemetry "
+            "(seq INTEGER PRIMARY KEY, time REAL, device TEXT, body TEXT, form INTEGER, stamp INTEGER)"
         )
-        began = time.perf_counter()
-        for start in range(0, len(records), GROUP):
+        connection.execute("CREATE TABLE lane (cursor INTEGER)")
+        connection.execute("INSERT INTO lane VALUES (0)")
+        began, before, size = time.perf_counter(), written(), 0
+        for start in range(0, len(rows), group):
             connection.execute("BEGIN IMMEDIATE")
-            rows = (
-                (seq, one.at.time, one.device, encode(one))
-                for seq, one in enumerate(records[start : start + GROUP], start + 1)
-            )
-            connection.executemany("INSERT INTO telemetry VALUES (?, ?, ?, ?)", rows)
+            some = rows[start : start + group]
+            connection.executemany("INSERT INTO telemetry VALUES (?, ?, ?, ?, ?, ?)", some)
+            if cursor and start // group % 2:
+                connection.execute("UPDATE lane SET cursor = ?", (start,))
             connection.execute("COMMIT")
-        return time.perf_counter() - began
+            size += 100 * len(some) + 2048
+            if size > 2 << 20:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                size = 0
+        return time.perf_counter() - began, float(written() - before)
 
 
-async def stored(path: Path, records: list[Reading]) -> float:
+def kept(path: Path) -> list[tuple[object, ...]]:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT * FROM telemetry ORDER BY seq").fetchall()
+
+
+async def stored(path: Path, records: list[Reading]) -> tuple[float, float]:
+    """Return the seconds, and the processor seconds of all threads, until *records* are durable."""
     store = await Store.open(config.Store(path=path, commit=0.001), "bench", now=NOW)
-    began = time.perf_counter()
+    began, used = time.perf_counter(), processor()
     for start in range(0, len(records), GROUP):
         for one in records[start : start + GROUP]:
             store.add(one)
-        while store.durable(Lane.TELEMETRY) < start + GROUP:
+        while store.durable(Lane.TELEMETRY) < min(start + GROUP, len(records)):
             await store.changed()
-    took = time.perf_counter() - began
+    took = time.perf_counter() - began, processor() - used
     await store.close()
     return took
 
 
-async def drained(path: Path) -> float:
+def processor() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+async def drained(path: Path, limit: int = 800) -> float:
+    """Return the seconds in which all is read, as the delivery asks for it: eight batches of 100."""
     store = await Store.open(config.Store(path=path), "bench", now=NOW)
     began, seq = time.perf_counter(), 0
-    while rows := await store.after(Lane.TELEMETRY, seq, 100):
+    while rows := await store.after(Lane.TELEMETRY, seq, limit):
         seq = rows[-1].seq
         await store.delivered(Lane.TELEMETRY, seq)
     took = time.perf_counter() - began
     await store.close()
     return took
+
+
+def selected(path: Path, records: list[Reading], limit: int = 800) -> float:
+    """Return the seconds in which a bare SELECT gives the texts from a table of texts."""
+    with contextlib.closing(opened(path)) as connection:
+        connection.execute("CREATE TABLE telemetry (seq INTEGER PRIMARY KEY, body TEXT)")
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO telemetry (body) VALUES (?)", ((encode(one),) for one in records))
+        connection.execute("COMMIT")
+        began, seq = time.perf_counter(), 0
+        query = "SELECT seq, body FROM telemetry WHERE seq > ? ORDER BY seq LIMIT ?"
+        while rows := connection.execute(query, (seq, limit)).fetchall():
+            seq = rows[-1][0]
+        return time.perf_counter() - began
+
+
+async def waiting(path: Path, count: int) -> tuple[float, float]:
+    """Return the seconds that opening takes, and those to the first batch, with *count* readings held.
+
+    The rows are copied within the file: that many commits would take as long as living through them.
+    """
+    await stored(path, readings(1000))
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA synchronous = OFF")
+        have = 1000
+        while have < count:
+            some = min(have, count - have)
+            query = "INSERT INTO telemetry SELECT seq + ?, time, device, body, form, stamp FROM telemetry"
+            db.execute(f"{query} WHERE seq <= ?", (have, some))
+            have += some
+        db.execute("UPDATE lane SET high = ? WHERE name = 'telemetry'", (count,))
+        db.commit()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    began = time.perf_counter()
+    store = await Store.open(config.Store(path=path, max_size=8 << 30), "bench", now=NOW)
+    there = time.perf_counter() - began
+    assert len(await store.after(Lane.TELEMETRY, 0, 100)) == 100
+    first = time.perf_counter() - began
+    await store.close()
+    return there, first
 
 
 async def latency(path: Path, number: int = 200) -> list[float]:
@@ -96,54 +171,100 @@ async def latency(path: Path, number: int = 200) -> list[float]:
     return taken
 
 
-async def trickle(path: Path, seconds: float, rate: int = 5) -> tuple[float, float]:
-    """Bytes written per day at *rate* readings a second as configured; the loop's worst delay [s]."""
+async def trickle(path: Path, seconds: int) -> tuple[float, list[tuple[object, ...]]]:
+    """Return the bytes written per value at five readings of four values a second, and the rows.
+
+    All is delivered soon after each commit, and the cursor saved as the store does it: by a clock that is
+    put forward by a second at a time.
+    """
+
+    class Ahead(LoopClock):
+        ahead = 0.0
+
+        def monotonic(self) -> float:
+            return super().monotonic() + self.ahead
+
+    clock = Ahead()
+    store = await Store.open(config.Store(path=path), "bench", clock=clock, now=NOW)
+    records = readings(5 * seconds)
+    before = written()
+    for second in range(seconds):
+        for one in records[5 * second : 5 * second + 5]:
+            store.add(one)
+        clock.ahead += 1
+        store._keeper._wake.set()
+        while store.durable(Lane.TELEMETRY) < 5 * second + 5:
+            await store.changed()
+        await store.delivered(Lane.TELEMETRY, store.durable(Lane.TELEMETRY))
+        await asyncio.sleep(0)
+    spent = written() - before
+    await store.close()
+    return spent / seconds / 20, kept(path)
+
+
+async def stall(path: Path, seconds: float) -> float:
+    """Return by how much the loop was late at the worst, at a hundred readings a second."""
     store = await Store.open(config.Store(path=path), "bench", now=NOW)
-    records, before, worst = readings(int(rate * seconds)), written(), 0.0
+    records, worst = readings(int(100 * seconds)), 0.0
     for one in records:
         store.add(one)
         began = time.perf_counter()
-        await asyncio.sleep(1 / rate)
-        worst = max(worst, time.perf_counter() - began - 1 / rate)
-    await store.delivered(Lane.TELEMETRY, len(records) // 2)
-    daily = (written() - before) / seconds * 86_400
+        await asyncio.sleep(0.01)
+        worst = max(worst, time.perf_counter() - began - 0.01)
     await store.close()
-    return daily, worst
-
-
-def best(take: Callable[[Path], float], home: Path, times: int = 3) -> float:
-    return min(take(home / f"{take.__name__}-{number}.db") for number in range(times))
+    return worst
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("directory", nargs="?", help="where to write: on the disk that is to be measured")
-    parser.add_argument("--seconds", type=float, default=10, help="how long to trickle (default 10)")
+    parser.add_argument("--seconds", type=int, default=3000, help="seconds of life to write (default 3000)")
+    parser.add_argument("--readings", type=int, default=5_000_000, help="held when a store is opened")
     options = parser.parse_args()
-    records = readings(ROWS)
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         home = Path(name)
-
-        def floor(path: Path) -> float:
-            return bare(path, records)
-
-        def ours(path: Path) -> float:
-            return asyncio.run(stored(path, records))
-
-        base, own = best(floor, home), best(ours, home)
-        filled = home / "ours-0.db"
-        size = filled.stat().st_size / ROWS / len(QUANTITIES)
-        drain = asyncio.run(drained(filled))
+        print(f"{ROWS} readings, {GROUP} a commit, synchronous=FULL, best of 3")
+        for quantities in (QUANTITIES, tuple(Quantity)[:8]):
+            bulk(home, quantities)
         taken = asyncio.run(latency(home / "latency.db"))
-        daily, worst = asyncio.run(trickle(home / "trickle.db", options.seconds))
-    print(f"{ROWS} readings of {len(QUANTITIES)} values, {GROUP} a commit, synchronous=FULL, best of 3")
-    print(f"  executemany alone     {ROWS / base:>9.0f} readings/s")
-    print(f"  the store             {ROWS / own:>9.0f} readings/s   {own / base:.2f} of the time")
-    print(f"  read back, 100 each   {ROWS / drain:>9.0f} readings/s")
-    print(f"  on the disk           {size:>9.1f} bytes/value")
-    p50, p99 = statistics.median(taken) * 1000, statistics.quantiles(taken, n=100)[98] * 1000
-    print(f"  an event is durable   {p50:>9.2f} ms p50   {p99:.2f} ms p99")
-    print(f"  20 values/s, as set   {daily / 1e9:>9.2f} GB/day written   loop late by {worst * 1000:.1f} ms")
+        p50, p99 = statistics.median(taken) * 1000, statistics.quantiles(taken, n=100)[98] * 1000
+        print(f"an event is durable   {p50:>9.2f} ms p50   {p99:.2f} ms p99")
+        life, rows = asyncio.run(trickle(home / "trickle.db", options.seconds))
+        _, floor = bare(home / "floor.db", rows, 5, cursor=True)
+        floor /= 4 * len(rows)
+        daily = life * 20 * 86_400 / 1e9
+        print(
+            f"20 values/s, 1 commit/s, delivered: {life:.0f} bytes written/value ({daily:.2f} GB/day); "
+            f"executemany alone {floor:.0f}, ratio {life / floor:.2f}"
+        )
+        print(f"100 readings/s: the loop is late by {asyncio.run(stall(home / 'stall.db', 5)) * 1000:.1f} ms")
+        there, first = asyncio.run(waiting(home / "waiting.db", options.readings))
+        size = (home / "waiting.db").stat().st_size / 1e6
+        print(
+            f"{options.readings} readings held ({size:.0f} MB): open in {there * 1000:.1f} ms, "
+            f"first batch after {first * 1000:.1f} ms"
+        )
+
+
+def bulk(home: Path, quantities: tuple[Quantity, ...]) -> None:
+    """Print what many readings of *quantities* cost, in and out."""
+    records, width = readings(ROWS, quantities), len(quantities)
+    paths = [home / f"own{width}-{number}.db" for number in range(3)]
+    took, used = min(asyncio.run(stored(path, records)) for path in paths)
+    rows = kept(paths[0])
+    base = min(bare(home / f"bare{width}-{number}.db", rows, GROUP)[0] for number in range(3))
+    drain = min(asyncio.run(drained(path)) for path in paths)
+    floor = min(selected(home / f"text{width}-{number}.db", records) for number in range(3))
+    size = paths[0].stat().st_size / ROWS / width
+    print(f"  of {width} values: on the disk {size:.1f} bytes/value")
+    print(
+        f"    in   {ROWS / took:>9.0f} readings/s, {used / ROWS * 1e6:.1f} µs of processor each; "
+        f"executemany alone {ROWS / base:.0f}, ratio {base / took:.2f}"
+    )
+    print(
+        f"    out  {ROWS / drain:>9.0f} readings/s, {width * ROWS / drain:.0f} values/s; "
+        f"SELECT of texts alone {ROWS / floor:.0f}, ratio {floor / drain:.2f}"
+    )
 
 
 if __name__ == "__main__":

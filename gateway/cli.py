@@ -5,11 +5,12 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from gateway import VERSION
+from gateway import VERSION, public, tools
 from gateway.problem import ConfigError
 
 BAD_INPUT, FAILED = 2, 1
@@ -41,8 +42,21 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"lamppost {VERSION}")
     top.add_argument("-v", "--verbose", action="store_true", help="log details too")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_run, _add_check, _add_watch, _add_demo):
+    for add in (
+        _add_run,
+        _add_check,
+        _add_watch,
+        _add_derive,
+        _add_verify,
+        _add_explain,
+        _add_export,
+        _add_probe,
+        _add_measure,
+        _add_demo,
+    ):
         add(commands)
+    public.add(commands, _moment)
+    tools.add(commands, _moment)
     return top
 
 
@@ -76,11 +90,115 @@ def _add_watch(commands: Commands) -> None:
     command.set_defaults(command=_watch)
 
 
+def _add_derive(commands: Commands) -> None:
+    command = commands.add_parser("derive", help="make a stream anew from the readings of a store")
+    command.add_argument(
+        "--store", type=Path, required=True, metavar="FILE", help="a gateway's store, or a copy"
+    )
+    command.add_argument("--stream", required=True, metavar="NAME", help="the stream's id")
+    command.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="take the streams from this pole's TOML file, not the store",
+    )
+    command.add_argument("--since", type=_moment, metavar="TIME", help="only readings from this time on")
+    command.add_argument("--until", type=_moment, metavar="TIME", help="only readings up to this time")
+    command.add_argument("--rows", type=int, default=20, help="rows of the table; 20 unless given")
+    command.add_argument("--json", action="store_true", help="the readings made, one JSON object per line")
+    command.set_defaults(command=_derive)
+
+
+def _add_verify(commands: Commands) -> None:
+    command = commands.add_parser("verify", help="say whether the ledger of decisions is whole")
+    command.add_argument("file", type=Path, metavar="FILE", help="a gateway's store, a copy, or an export")
+    command.add_argument(
+        "--checkpoint", type=Path, action="append", default=[], metavar="FILE", help="one that you kept"
+    )
+    command.add_argument(
+        "--key", action="append", default=[], metavar="KEY", help="the gateway's public key: name+id+key"
+    )
+    command.set_defaults(command=_verify)
+
+
+def _add_explain(commands: Commands) -> None:
+    command = commands.add_parser("explain", help="say in words why a decision was taken")
+    command.add_argument("id", metavar="ID", help="the decision's id")
+    command.add_argument(
+        "--store", type=Path, required=True, metavar="FILE", help="a gateway's store, or a copy"
+    )
+    command.set_defaults(command=_explain)
+
+
+def _add_export(commands: Commands) -> None:
+    command = commands.add_parser("export", help="print the records of a store, one JSON object per line")
+    command.add_argument(
+        "--store", type=Path, required=True, metavar="FILE", help="a gateway's store, or a copy"
+    )
+    command.add_argument(
+        "--lane", choices=("events", "telemetry"), default="events", help="which records; events unless given"
+    )
+    command.set_defaults(command=_export)
+
+
+def _add_probe(commands: Commands) -> None:
+    command = commands.add_parser("probe", help="say which part answers where, behind muxes too")
+    command.add_argument("--config", type=Path, metavar="FILE", help="the buses of this pole's TOML file")
+    command.add_argument(
+        "--bus",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a bus, such as /dev/i2c-1; also several",
+    )
+    command.add_argument("--all", action="store_true", help="every bus of this machine, besides those")
+    command.add_argument("--json", action="store_true", help="one JSON object")
+    command.set_defaults(command=_probe)
+
+
+def _add_measure(commands: Commands) -> None:
+    command = commands.add_parser("measure", help="measure with one part on a bus, and print the values")
+    command.add_argument("driver", metavar="DRIVER", help="the part's name, such as bme280")
+    command.add_argument("--bus", required=True, metavar="PATH", help="the bus, such as /dev/i2c-1")
+    command.add_argument("--address", type=_address, metavar="ADDRESS", help="such as 0x76; or its usual one")
+    command.add_argument(
+        "--option", action="append", default=[], metavar="KEY=VALUE", help="an option of the driver"
+    )
+    command.add_argument(
+        "--for", type=float, dest="seconds", metavar="SECONDS", help="once a second, so long"
+    )
+    command.add_argument("--record", type=Path, metavar="FILE", help="write every transfer to a new file")
+    command.add_argument("--json", action="store_true", help="one JSON object per line")
+    command.set_defaults(command=_measure)
+
+
+def _address(text: str) -> int:
+    """Return an address from `0x76` or `118`."""
+    try:
+        return int(text, 0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'"{text}" is no address; write it as 0x76') from error
+
+
+def _moment(text: str) -> float:
+    """Return a time [s, Unix] from ISO 8601 text; without an offset it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        said = f'"{text}" is no time; write it as 2026-11-22 or 2026-11-22T18:30+01:00'
+        raise argparse.ArgumentTypeError(said) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def _add_demo(commands: Commands) -> None:
     command = commands.add_parser(
         "demo", help="a whole emulated street, with a broker, a page and a live view"
     )
     command.add_argument("--config", type=Path, metavar="FILE", help="another street than deploy/demo.toml")
+    command.add_argument(
+        "--scenario", type=Path, metavar="NAME", help="storm, festival-night, failing-pole, or a file"
+    )
+    command.add_argument("--faults", type=int, metavar="SEED", help="let things go wrong, as this seed says")
     command.add_argument("--for", type=float, dest="seconds", metavar="SECONDS", help="stop after so long")
     command.add_argument("--json", action="store_true", help="no live view; a JSON summary at the end")
     command.set_defaults(command=_demo)
@@ -124,10 +242,72 @@ def _watch(asked: argparse.Namespace) -> int:
     return asyncio.run(follow(settings, asked.gateway, asked.seconds, asked.json))
 
 
+def _derive(asked: argparse.Namespace) -> int:
+    from gateway.app.recompute import recompute
+    from gateway.store import StoreError
+
+    rows = None if asked.json else max(0, asked.rows)
+    try:
+        return recompute(asked.store, asked.stream, asked.config, (asked.since, asked.until), rows)
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+
+
+def _verify(asked: argparse.Namespace) -> int:
+    from gateway.app.audit import audit
+
+    return _looked(lambda: audit(asked.file, asked.checkpoint, asked.key))
+
+
+def _explain(asked: argparse.Namespace) -> int:
+    from gateway.app.audit import explain
+
+    return _looked(lambda: explain(asked.store, asked.id))
+
+
+def _export(asked: argparse.Namespace) -> int:
+    from gateway.app.audit import export
+    from gateway.reading import Lane
+
+    return _looked(lambda: export(asked.store, Lane(asked.lane)))
+
+
+def _looked(look: Callable[[], int]) -> int:
+    """Return the status of a look into a file; BAD_INPUT, saying why, where there is nothing to see."""
+    from gateway.ledger.note import NoteError
+    from gateway.store import StoreError
+
+    try:
+        return look()
+    except (StoreError, NoteError) as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+
+
+def _probe(asked: argparse.Namespace) -> int:
+    from gateway.app.probe import probe
+
+    return probe(asked.config, asked.bus, asked.all, asked.json)
+
+
+def _measure(asked: argparse.Namespace) -> int:
+    from gateway.app.measure import Asked, measure
+
+    return measure(
+        Asked(
+            *(asked.driver, asked.bus, asked.address, asked.option),
+            *(asked.seconds, asked.record, asked.json),
+        )
+    )
+
+
 def _demo(asked: argparse.Namespace) -> int:
     from gateway.demo import demo
+    from gateway.scenario import scenario
 
-    return asyncio.run(demo(asked.config, asked.seconds, asked.json))
+    scene = scenario(asked.scenario, asked.faults)
+    return asyncio.run(demo(asked.config, asked.seconds, asked.json, scene))
 
 
 def _log(verbose: bool) -> None:

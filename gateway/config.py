@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,16 +18,24 @@ __all__ = ["Config", "ConfigError", "Draft", "Problem", "load", "options"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB)")
-_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB|TiB)")
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 ACCEPT_PLAINTEXT = "i accept that anyone on the way can read and forge"
 _NAME = r"^[a-z][a-z0-9_]*$"
 _GATEWAY = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 _PREFIX = r"^[^+#\x00/][^+#\x00]*$"
+_LINE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+_TEXT = r"\S"
+_MAIL = r"^[^@\s<>]+@[^@\s<>]+$"
+_LINK = r"^https?://[^\s<>\"]+$"
 _PATTERNS = {
     _NAME: "lower-case letters, digits and underscores, and start with a letter",
     _GATEWAY: "letters, digits, - and _, and start with a letter or digit: it is a part of every topic",
     _PREFIX: "a topic without + and #, and not start with /",
+    _LINE: "a text of one line",
+    _TEXT: "a text, not an empty one",
+    _MAIL: "an address such as poles@city.example",
+    _LINK: "an address that begins with https:// or http://",
 }
 
 
@@ -46,7 +54,7 @@ def size(text: Any) -> Any:
     if isinstance(text, str):
         match = _SIZE.fullmatch(text.strip())
         if match is None:
-            raise ValueError('a size is a number and a unit (B, KiB, MiB, GiB), such as "512 MiB"')
+            raise ValueError('a size is a number and a unit (B, KiB, MiB, GiB, TiB), such as "512 MiB"')
         return int(float(match[1]) * _BYTES[match[2]])
     return text
 
@@ -55,6 +63,10 @@ Duration = Annotated[float, BeforeValidator(duration), Field(gt=0, le=366 * 8640
 Pause = Annotated[float, BeforeValidator(duration), Field(ge=0, le=366 * 86400)]
 Size = Annotated[int, BeforeValidator(size), Field(gt=0)]
 Name = Annotated[str, Field(pattern=_NAME, max_length=40)]
+Line = Annotated[str, Field(pattern=_LINE, max_length=200)]
+Text = Annotated[str, Field(pattern=_TEXT, max_length=2500)]
+Mail = Annotated[str, Field(pattern=_MAIL, max_length=200)]
+Link = Annotated[str, Field(pattern=_LINK, max_length=500)]
 
 
 class _Model(BaseModel):
@@ -67,6 +79,7 @@ class Place(_Model):
     name: str = ""
     latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+    zone: str | None = None
 
 
 class Gateway(_Model):
@@ -84,6 +97,14 @@ class Store(_Model):
     keep: Pause = 86400.0
     keep_events: Pause = 90 * 86400.0
     max_size: Size = 1 << 30
+    endurance: Size | None = None
+
+
+class Ledger(_Model):
+    """The key that signs the ledger of decisions, and how often it does."""
+
+    key: Path | None = None
+    every: Duration = 3600.0
 
 
 class Tls(_Model):
@@ -125,12 +146,37 @@ class Http(_Model):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
+    @property
+    def seen(self) -> bool:
+        """Whether other machines can reach it."""
+        return not _loopback(self.host)
+
+
+class Register(_Model):
+    """What the city tells the public of this pole."""
+
+    file: Path | None = None
+
+
+class Access(_Model):
+    """Who may order what: a file, or a systemd credential, of people and their tokens' hashes."""
+
+    people: Path | None = None
+    people_credential: str | None = None
+
+
+BusAddress = Annotated[int, Field(ge=0x08, le=0x77)]
+
 
 class Bus(_Model):
-    """An I2C bus: a device file of the kernel, or `emulated:street`."""
+    """An I2C bus: a device file of the kernel, `emulated:street`, or a channel of a mux on another bus."""
 
     id: str
-    path: str
+    path: str | None = None
+    mux: str | None = None
+    on: str | None = None
+    address: BusAddress | None = None
+    channel: Annotated[int, Field(ge=0, le=7)] | None = None
 
 
 class Header(_Model):
@@ -139,44 +185,133 @@ class Header(_Model):
     chip: str = "/dev/gpiochip0"
 
 
+class Pins(_Model):
+    """Lines beside the header's: those of an expander on an I2C bus."""
+
+    id: str
+    driver: str
+    bus: str
+    address: BusAddress | None = None
+    options: dict[str, Any] = {}
+
+
+class Adc(_Model):
+    """A converter on an I2C bus, whose channels other devices use."""
+
+    id: str
+    driver: str
+    bus: str
+    address: BusAddress | None = None
+    options: dict[str, Any] = {}
+
+
 class Guard(_Model):
     """What an actuator may do, whatever rules and commands ask."""
 
     max_on: Duration
     min_off: Pause = 0.0
+    per_hour: Annotated[int, Field(ge=1, le=600)] | None = None
     permissives: tuple[str, ...] = ()
+    max_age: Duration | None = None
+    excludes: tuple[str, ...] = ()
+    lease: Duration = 3600.0
     act_unrecorded: bool = False
 
 
+class Quality(_Model):
+    """The tests of one quantity of a device, in its unit. A test without a limit is not made."""
+
+    range: tuple[float, float] | None = None
+    usual: tuple[float, float] | None = None
+    rate: Annotated[float, Field(gt=0)] | None = None
+    tolerance: Annotated[float, Field(ge=0)] | None = None
+    suspect: Annotated[int, Field(ge=1, le=100_000)] = 3
+    fail: Annotated[int, Field(ge=1, le=100_000)] = 5
+
+
 class Device(_Model):
-    """One part: a driver on a bus at an address, or on a line of the header."""
+    """One part: a driver on a bus at an address, on a line of the header or of *pins*, or on a channel."""
 
     id: Name
     driver: str
     bus: str | None = None
-    address: Annotated[int, Field(ge=0x08, le=0x77)] | None = None
+    address: BusAddress | None = None
     line: Annotated[int, Field(ge=0, le=53)] | None = None
+    pins: str | None = None
+    adc: str | None = None
+    channel: Annotated[int, Field(ge=0, le=63)] | None = None
     interval: Duration = 10.0
     deadline: Duration | None = None
     stale: Duration | None = None
     options: dict[str, Any] = {}
+    quality: dict[str, Quality] = {}
     guard: Guard | None = None
 
 
 class Derive(_Model):
-    """A stream that turns one device's readings into readings of its own."""
+    """A stream that turns other devices' readings into readings of its own.
+
+    What only its kind knows is in *options*: that is for gateway.derive to check.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     id: Name
-    kind: Literal["fill", "stage", "mean", "min", "max", "energy_mean", "percentile"]
-    source: Annotated[str, Field(alias="from")]
-    empty: float | None = None
-    full: float | None = None
-    reference: float | None = None
-    over: Duration | None = None
-    every: Duration | None = None
-    share: Annotated[float, Field(gt=0, le=1)] | None = None
-    aligned: str | None = None
-    percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    kind: str
+    source: Annotated[str | tuple[str, ...], Field(alias="from")]
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The keys of the table that are its kind's own."""
+        return self.model_extra or {}
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Percent = Annotated[float, Field(gt=0, le=100)]
+
+
+class Compactor(_Model):
+    """The press of a bin: its motor, what is seen of it, and what a stroke may take."""
+
+    device: Name
+    home: str
+    far: str | None = None
+    current: str
+    battery: str | None = None
+    fill: str
+    buzzer: Name | None = None
+    limit: Positive
+    floor: Positive | None = None
+    idle: Positive = 0.3
+    warning: Duration = 3.0
+    press: Duration = 10.0
+    back: Duration = 15.0
+    dead_time: Duration = 1.0
+    inrush: Duration = 0.5
+    leave: Duration = 2.0
+    full: Percent = 80.0
+    emptied: Percent = 30.0
+    settle: Duration = 1.0
+    measure: Duration = 15.0
+    max_age: Duration = 2.0
+
+
+class Collection(_Model):
+    """When a bin asks to be collected."""
+
+    bin: Name
+    fill: str
+    trend: Name | None = None
+    weight: str | None = None
+    fire: str | None = None
+    compactor: Name | None = None
+    threshold: Percent = 80.0
+    patience: Duration = 900.0
+    foresee: Percent = 40.0
+    heavy: Positive | None = None
+    emptied: Percent = 20.0
+    lapse: Duration = 86400.0
+    rounds: tuple[str, ...] = ()
 
 
 class Rules(_Model):
@@ -190,12 +325,19 @@ class Config(_Model):
 
     gateway: Gateway
     store: Store
+    ledger: Ledger = Ledger()
     mqtt: Mqtt = Mqtt()
     http: Http = Http()
+    public: Annotated[Register, Field(alias="register")] = Register()  # pydantic has a `register`
+    access: Access = Access()
     header: Header = Header()
     bus: tuple[Bus, ...] = ()
+    pins: tuple[Pins, ...] = ()
+    adc: tuple[Adc, ...] = ()
     device: tuple[Device, ...] = ()
     derive: tuple[Derive, ...] = ()
+    compactor: tuple[Compactor, ...] = ()
+    collection: tuple[Collection, ...] = ()
     rules: Rules = Rules()
 
 
@@ -289,7 +431,7 @@ def _problem(detail: ErrorDetails, document: toml.Document, model: type[Any], pa
 def _sentence(detail: ErrorDetails, keys: KeyPath, siblings: list[str]) -> str:
     name = str(keys[-1])
     match detail["type"]:
-        case "extra_forbidden":
+        case "extra_forbidden" | "unexpected_keyword_argument":
             return _unknown(name, keys, siblings)
         case "missing":
             return f'{_dotted(keys[:-1]) or "the file"} needs the key "{name}"'
@@ -316,17 +458,20 @@ def _fields(model: Any, path: KeyPath) -> list[str]:
     for key in path:
         if isinstance(key, int):
             continue
+        if is_dataclass(model) and isinstance(model, type):
+            model = _inner(get_type_hints(model).get(str(key)))
+            continue
         field = getattr(model, "model_fields", {}).get(key)
         model = _inner(field.annotation) if field is not None else None
     if isinstance(model, type) and issubclass(model, BaseModel):
         return [field.alias or name for name, field in model.model_fields.items()]
-    return []
+    return [field.name for field in fields(model)] if is_dataclass(model) else []
 
 
 def _inner(annotation: Any) -> Any:
     """Return the model inside `Model | None` or `tuple[Model, ...]`."""
     arguments = [each for each in getattr(annotation, "__args__", ()) if isinstance(each, type)]
-    models = [each for each in arguments if issubclass(each, BaseModel)]
+    models = [each for each in arguments if issubclass(each, BaseModel) or is_dataclass(each)]
     return models[0] if models else annotation
 
 
@@ -338,6 +483,15 @@ def _anchored(config: Config, folder: Path) -> Config:
     if tls is not None:
         files = {name: folder / path for name, path in tls if path is not None}
         tls = tls.model_copy(update=files)
+    key = config.ledger.key or Path(f"{config.store.path}.key")
+    ledger = config.ledger.model_copy(update={"key": folder / key})
+    public = config.public.model_copy(update=_under(folder, file=config.public.file))
+    access = config.access.model_copy(update=_under(folder, people=config.access.people))
     password = config.mqtt.password_file
     mqtt = config.mqtt.model_copy(update={"tls": tls, "password_file": password and folder / password})
-    return config.model_copy(update={"store": store, "rules": rules, "mqtt": mqtt})
+    anchored = {"store": store, "ledger": ledger, "rules": rules, "mqtt": mqtt}
+    return config.model_copy(update=anchored | {"public": public, "access": access})
+
+
+def _under(folder: Path, **paths: Path | None) -> dict[str, Path]:
+    return {name: folder / path for name, path in paths.items() if path is not None}

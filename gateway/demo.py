@@ -9,6 +9,7 @@ import logging
 import socket
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
@@ -21,6 +22,7 @@ from gateway.app.daemon import Daemon
 from gateway.ledger import headline
 from gateway.mqtt.watch import Follower, Live, Logged, Note, watch
 from gateway.problem import ConfigError, Problem
+from gateway.scenario import Scenario
 from gateway.terminal import Screen
 
 BROKER = """
@@ -41,6 +43,9 @@ max_payload_size = 262144
 max_inflight_count = 100
 dynamic_filters = true
 """
+
+GRANTED = 30 * 86400.0
+"""Seconds for which the demo's rules are granted their modes anew: there is nobody who could do it."""
 
 FRAMES = 4.0
 """Pictures of the live view per second."""
@@ -107,6 +112,10 @@ class Subscriber:
                 self.screen.missing = self.missing
                 self._news.set()
 
+    def tell(self, words: str) -> None:
+        """Say something of the demo's own among the news."""
+        self._say(words, "bold")
+
     async def has(self, records: int) -> None:
         """Return when *records* different records have arrived."""
         while self.received < records:
@@ -141,11 +150,11 @@ class Subscriber:
             print(words, file=sys.stderr, flush=True)
 
 
-async def demo(path: Path | None, seconds: float | None, as_json: bool) -> int:
+async def demo(path: Path | None, seconds: float | None, as_json: bool, scene: Scenario | None = None) -> int:
     """Run the street for *seconds*, or until a signal; 0 only when every record was delivered and heard."""
     with tempfile.TemporaryDirectory(prefix="lamppost-") as name, broker(Path(name)) as port:
         street = placed(plan(path or default()), Path(name), port)
-        return await _Demo(street, seconds, as_json).run()
+        return await _Demo(street, seconds, as_json, scene).run()
 
 
 def default() -> Path:
@@ -167,7 +176,8 @@ def placed(street: Plan, folder: Path, port: int) -> Plan:
             "http": was.http.model_copy(update={"port": free_port(was.http.port)}),
         }
     )
-    return replace(street, config=config)
+    renewed = tuple(file.renewed(time.time() + GRANTED) for file in street.rules)
+    return replace(street, config=config, rules=renewed)
 
 
 @dataclass
@@ -175,6 +185,7 @@ class _Demo:
     street: Plan
     seconds: float | None
     as_json: bool
+    scene: Scenario | None = None
 
     async def run(self) -> int:
         """Run daemon and subscriber side by side, then settle and sum up."""
@@ -185,6 +196,9 @@ class _Demo:
         listening = asyncio.create_task(self.subscriber.run(config.mqtt, config.gateway.id))
         await self.subscriber.connected.wait()
         self.daemon = Daemon(self.street)
+        if self.scene is not None:
+            self.daemon.street = self.scene.street(self.daemon.clock)
+            self.subscriber.tell(f"{self.scene.says} (seed {self.scene.seed})")
         running = asyncio.create_task(self.daemon.run())
         waiting = asyncio.create_task(self.daemon.ready.wait())
         await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -244,14 +258,24 @@ class _Demo:
             "decisions": {
                 k.removeprefix("decision "): n for k, n in counts.items() if k.startswith("decision ")
             },
+            "faults": self._faults(),
             "events": {k: n for k, n in counts.items() if not k.startswith("decision ")},
         }
+
+    def _faults(self) -> dict[str, Any]:
+        """Return the seed and what went wrong by it; empty where nothing was to go wrong."""
+        street = self.daemon.street
+        if self.scene is None or street is None or street.faults is None:
+            return {}
+        return {"seed": self.scene.seed, "befell": dict(sorted(street.faults.counts.items()))}
 
 
 def _words(summary: Mapping[str, Any]) -> str:
     every = "Every" if summary["ok"] else "NOT every"
+    wrong = ", ".join(f"{count} {fault}" for fault, count in summary["faults"].get("befell", {}).items())
+    seed = f" What went wrong, by seed {summary['faults']['seed']}: {wrong}." if wrong else ""
     return (
         f"{every} record was delivered and heard: {summary['accepted']:,} accepted = "
         f"{summary['delivered']:,} delivered + {summary['held']} held + {summary['dropped']} dropped; "
-        f"the subscriber has {summary['subscriber']['received']:,}."
+        f"the subscriber has {summary['subscriber']['received']:,}.{seed}"
     )

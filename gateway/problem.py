@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in a file, in a sentence that helps. Lines and columns count from 1."""
+    """One thing that is wrong in a file, in a sentence that helps. Lines and columns count from 1.
+
+    Line 0 is no line: *file* is then a command, or where else the problem was.
+    """
 
     file: str
     line: int
@@ -14,7 +17,7 @@ class Problem:
     column: int = 0
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" + (f":{self.column}" if self.column else "")
+        where = ":".join([self.file, *(str(each) for each in (self.line, self.column) if each)])
         return f"{where}: {self.message}"
 
 

@@ -54,7 +54,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector.loop = self
         super().__init__(selector)
         self._clock_resolution = (
-            1e-12  # else a timer a billionth of a second ahead is due, and time stands still
+            8e-10  # else a timer a billionth of a second ahead is due, and time stands still
         )
 
     def time(self) -> float:

@@ -10,10 +10,11 @@ import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import paho.mqtt.client as paho
 import pytest
+from pydantic import TypeAdapter
 
 from gateway.app.check import plan
 from gateway.config import Config
@@ -32,7 +33,7 @@ def keys(text: str) -> dict[str, list[int]]:
     section = ""
     for number, line in enumerate(text.splitlines()):
         if match := SECTION.fullmatch(line):
-            section = match[1]
+            section = re.sub(r"^device\.quality\..*", "device.quality", match[1])
         elif match := KEY.match(line):
             found.setdefault(f"{section}.{match[2]}", []).append(number)
     return found
@@ -74,6 +75,8 @@ def defaults() -> list[tuple[str, str]]:
 def test_a_default_that_the_example_shows_is_the_default(name: str, value: str) -> None:
     """Where the models have no default, the example shows what one would write."""
     fields = every_option()
+    if name.startswith("derive.") and name not in fields:
+        return  # a kind's own key: docs/streams says its default, and is checked
     default = fields[name].get_default(call_default_factory=True)
     if default is None or name == "mqtt.plaintext":
         return
@@ -81,20 +84,12 @@ def test_a_default_that_the_example_shows_is_the_default(name: str, value: str) 
 
 
 def validated(name: str, value: str) -> Any:
-    """Return what the models make of *value* for the key *name*, in a small configuration."""
-    data: dict[str, Any] = {"gateway": {"id": "x"}, "store": {"path": "x.db"}}
-    *sections, key = name.split(".")
-    place = data
-    for section in sections:
-        place = place.setdefault(section, {})
-    place[key] = tomllib.loads(f"value = {value}")["value"]
-    if sections[:1] == ["device"]:
-        data["device"] = [{"id": "x", "driver": "x", **data["device"]}]
-    found: Any = Config.model_validate(data)
-    for section in sections:
-        found = getattr(found, section)
-        found = found[0] if isinstance(found, tuple) else found
-    return getattr(found, key)
+    """Return what the models make of *value* for the key *name*."""
+    field = every_option()[name]
+    kind: Any = field.annotation
+    for rule in field.metadata:
+        kind = Annotated[kind, rule]
+    return TypeAdapter(kind).validate_python(tomllib.loads(f"value = {value}")["value"])
 
 
 # The broker's configuration, on the real broker.
@@ -135,7 +130,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]
     """Run Mosquitto as deploy/ says; give the folder with the certificates, and the port."""
     folder, port = tmp_path_factory.mktemp("fleet"), free_port()
     certificate(folder, "ca")
-    for name in ("quai-12", "quai-13", "collector"):
+    for name in ("quai-12", "quai-13", "collector", "operator"):
         certificate(folder, name)
     certificate(folder, "broker", "subjectAltName=IP:127.0.0.1\n")
     shutil.copy(DEPLOY / "mosquitto/acl", folder / "acl")
@@ -240,6 +235,22 @@ if OPENSSL and MOSQUITTO:
         finally:
             collector.close()
             gateway.close()
+
+    @pytest.mark.broker
+    def test_orders_are_given_under_ones_own_name_and_read_by_their_gateway(fleet: tuple[Path, int]) -> None:
+        operator, gateway, other = (Client(fleet, name) for name in ("operator", "quai-12", "quai-13"))
+        try:
+            assert gateway.subscribe("lamppost/quai-12/command/+") == 1
+            assert other.subscribe("lamppost/quai-13/command/+") == 1
+            assert operator.publish("lamppost/quai-12/command/boss") == 0x87
+            assert operator.publish("lamppost/quai-12/command/operator") == 0
+            assert gateway.received() == ["lamppost/quai-12/command/operator"]
+            assert other.topics == []
+            assert other.publish("lamppost/quai-12/command/operator") == 0x87
+            assert gateway.publish("lamppost/quai-12/answer/operator") == 0x10, "nobody listens"
+        finally:
+            for client in (operator, gateway, other):
+                client.close()
 
     @pytest.mark.broker
     def test_without_a_certificate_nobody_gets_in(fleet: tuple[Path, int]) -> None:

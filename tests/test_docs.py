@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import tomllib
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -12,11 +13,29 @@ from pydantic import TypeAdapter
 
 import drivers
 from drivers.device import UNITS, Missing, Quantity
-from gateway import VERSION
+from gateway import VERSION, orders, toml
 from gateway.cli import parser
 from gateway.clock import Instant, LoopClock, Quality
+from gateway.config import Derive
+from gateway.derive import Source, design, kinds
+from gateway.ledger.chain import Head
+from gateway.ledger.checkpoint import opened
+from gateway.ledger.note import Verifier
 from gateway.mqtt.batch import Batch
-from gateway.reading import Condition, Decision, Event, Gap, Input, Lane, Outcome, Reading, Record, encode
+from gateway.reading import (
+    Answer,
+    Condition,
+    Decision,
+    Event,
+    Gap,
+    Input,
+    Lane,
+    OrderKind,
+    Outcome,
+    Reading,
+    Record,
+    encode,
+)
 from tests.options import every_option
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +92,53 @@ def test_the_documented_default_is_the_default(name: str) -> None:
         assert TypeAdapter(kind).validate_python(written) == default
 
 
+# Streams
+
+
+PAGES = sorted((DOCS / "streams").glob("*.md"))
+STREAMS = {kind: text for page in PAGES for kind, text in sections(page.read_text()).items()}
+DEVICES = "air gas gas_auxiliary noise river river2 weather slope bin bin_scale eye gauge wind vane thermal"
+AROUND = {Source(device, quantity): 1.0 for device in DEVICES.split() for quantity in Quantity}
+"""Every reading that a sample may be made from."""
+
+
+def test_every_kind_of_stream_is_documented_and_no_other() -> None:
+    assert set(STREAMS) == set(kinds.names())
+
+
+@pytest.mark.parametrize("kind", sorted(kinds.names()))
+def test_the_keys_of_a_kind_are_documented_with_their_defaults(kind: str) -> None:
+    wanted = {each.name: each for each in fields(kinds.load(kind).options)}
+    said = {
+        code(row[0])[0]: row[1] for row in rows(STREAMS[kind].partition("| key |")[2].partition("\n\n")[0])
+    }
+    assert set(said) == set(wanted)
+    for name, option in wanted.items():
+        default = option.default if option.default is not MISSING else option.default_factory
+        if default is MISSING:
+            assert said[name] == "required", name
+        elif default in (None, ""):
+            assert said[name] == "none", name
+        else:
+            kind_of: Any = get_type_hints(kinds.load(kind).options, include_extras=True)[name]
+            written = tomllib.loads(f"value = {code(said[name])[0]}")["value"]
+            assert TypeAdapter(kind_of).validate_python(written) == default, name
+
+
+@pytest.mark.parametrize("kind", sorted(kinds.names()))
+def test_the_sample_of_a_kind_is_one(kind: str) -> None:
+    samples = re.findall(r"```toml\n(.*?)```", STREAMS[kind], re.DOTALL)
+    assert samples
+    for sample in samples:
+        document = toml.parse(sample, "sample.toml")
+        made = [
+            design(Derive.model_validate(table), AROUND, document, ("derive", number), "Europe/Dublin")
+            for number, table in enumerate(document.data["derive"])
+        ]
+        assert kind in {each.settings.kind for each in made}
+        assert all(each.gives for each in made)
+
+
 # Quantities, drivers, commands
 
 
@@ -95,8 +161,12 @@ class Nothing:
 
 def possible(part: drivers.Part) -> set[str]:
     """Return what a driver can measure, with any of its options."""
-    chosen = get_args(get_type_hints(part.options).get("quantity", str))
-    variants = [part.options(quantity=each) for each in chosen] or [part.options()]
+    if part.on == "wrapper":
+        return set()
+    hints = get_type_hints(part.options)
+    choices = {name: get_args(hints[name]) for name in ("quantity", "gas") if get_args(hints.get(name))}
+    variants = [part.options(**{name: each}) for name, chosen in choices.items() for each in chosen]
+    variants = variants or [part.options()]
     address = part.addresses[0] if part.addresses else 1
     return {
         str(q) for each in variants for q in part.driver(Nothing(), address, LoopClock(), each).quantities
@@ -110,6 +180,8 @@ def test_a_driver_is_documented_as_it_is(name: str) -> None:
     assert link
     assert (DOCS / link[1]).is_file()
     assert set(code(row[4])) == possible(part)
+    on = {"pins": "line", "analog": "channel"}.get(part.on)
+    assert on is None or row[3] == on
     ends = {f"{address:#04x}" for address in (part.addresses[:1] + part.addresses[-1:])}
     listed = set(code(row[3]))
     assert listed >= ends
@@ -175,6 +247,9 @@ def shape(value: Any) -> Any:
 def test_a_documented_record_has_the_shape_of_a_real_one(kind: str) -> None:
     (example,) = examples(f"record: {kind}")
     real = json.loads(encode(SAMPLES[kind]))
+    if kind == "decision":
+        link, _ = Head().link(real)
+        real |= link.body
     for free in ("values", "missing", "data"):  # what is in these depends on the device or the rule
         example.pop(free, None)
         real.pop(free, None)
@@ -196,8 +271,20 @@ def test_the_documented_batch_has_the_shape_of_a_real_one() -> None:
     assert example == real
 
 
+def test_the_documented_order_is_one() -> None:
+    (order,), (answer,) = examples("order"), examples("answer")
+    read = orders.parse(json.dumps(order).encode(), "ann", "mqtt")
+    assert set(order) == set(orders.KEYS)
+    assert answer["order"] == read.id
+    assert set(answer) == {each.name for each in fields(Answer)}
+    table = (DOCS / "messages.md").read_text().partition("## Orders")[2].partition("The answer")[0]
+    assert {code(row[0])[0] for row in rows(table)} == set(orders.KEYS)
+    assert set(code(rows(table)[1][1])) == set(OrderKind)
+
+
 def test_the_other_examples_are_json() -> None:
-    status, will, meta = examples("json")
+    status, will, note, meta = examples("json")
+    assert opened(note["checkpoint"], [Verifier.parse(note["key"])]).size == note["size"]
     assert status["online"] is True
     assert will["online"] is False
     assert {unit for device in meta["devices"].values() for unit in device["units"].values()} <= set(

@@ -90,7 +90,7 @@ def test_the_store_has_its_folder(unit: Settings) -> None:
 
 def test_a_password_that_is_not_there_does_not_stop_the_start(unit: Settings) -> None:
     """A path would make it required; a name alone is looked up in the credential stores."""
-    assert unit["LoadCredential"] == ["lamppost-mqtt-password"]
+    assert unit["LoadCredential"] == ["lamppost-mqtt-password", "lamppost-people"]
 
 
 def test_boot_id_and_revision_can_be_read(unit: Settings) -> None:

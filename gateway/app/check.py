@@ -3,21 +3,25 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import drivers
 from drivers.bus import BusError
 from drivers.device import Actuator, Quantity
 from gateway import config as settings
 from gateway import derive, rules
+from gateway.app.bincheck import BinCheck, buzzers, unclaimed
+from gateway.app.wiring import Checker, Wiring
 from gateway.clock import LoopClock
 from gateway.config import Config, ConfigError, Problem
+from gateway.people import People
+from gateway.people import load as load_people
 from gateway.places import Path as KeyPath
 from gateway.rules import Expression, RuleFile, Type
 from gateway.toml import did_you_mean, read
 
-EMULATED = "emulated:street"
-"""The path of a bus or header whose targets are the emulated street's."""
+if TYPE_CHECKING:
+    from gateway.app.register import Register
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,14 @@ class Placed:
     quantities: frozenset[Quantity]
 
     @property
-    def on_pins(self) -> bool:
-        """Whether the device is on the header, not on an I2C bus."""
-        return self.config.line is not None
+    def where(self) -> dict[str, Any]:
+        """Where the device is, by the keys of the configuration."""
+        match self.part.on:
+            case "pins":
+                return {"bus": self.config.pins, "line": self.address}
+            case "analog":
+                return {"bus": self.config.adc, "channel": self.address}
+        return {"bus": self.config.bus, "address": self.address}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +52,16 @@ class Plan:
     path: Path
     config: Config
     devices: Mapping[str, Placed]
+    streams: tuple[derive.Design, ...]
     rules: tuple[RuleFile, ...]
     permissives: Mapping[str, tuple[Expression, ...]]
+    wiring: Wiring
+    register: "Register | None" = None
+    people: People = field(default_factory=People)
 
     def types(self) -> Mapping[str, Type]:
         """Return every name that a rule may use, and its type."""
-        return _types(self.devices, self.config.derive)
+        return _types(self.devices, self.streams)
 
 
 def plan(path: Path, keep_expired: bool = False) -> Plan:
@@ -81,30 +94,47 @@ class _Checker:
     keep_expired: bool
     problems: list[Problem] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._checker = Checker(self.draft, self._say, lambda error: self.problems.extend(error.problems))
+
     def run(self) -> Plan:
         """Look at everything that can still be looked at."""
         config = self.draft.config
+        self._checker.run()
         devices = {
             each.config.id: each
             for index, device in self._listed("device", config.device)
             for each in self._place(index, device)
         }
         self._unique_ids()
-        self._collisions(list(devices.values()))
-        self._streams(devices)
+        self._checker.collisions()
+        self._place_of_pole()
+        streams = self._streams(devices)
         self._broker()
         whole = len(devices) == len(self.draft.document.data.get("device", ())) and not self.problems
+        people = self._people()
         if self.draft.problems or not whole:  # a name that is unknown may be one that was broken above
             self._rule_files_read()
-            return Plan(self.path, config, devices, (), {})
-        types = _types(devices, config.derive)
-        return Plan(self.path, config, devices, self._rules(types, devices), self._permissives(types))
+            return Plan(self.path, config, devices, streams, (), {}, self._wiring)
+        types = _types(devices, streams)
+        found = self._rules(types, devices)
+        permissives = self._permissives(types)
+        self._bins(devices, types, permissives)
+        return Plan(
+            *(self.path, config, devices, streams, found, permissives, self._wiring),
+            register=self._register(devices),
+            people=people,
+        )
 
     def _listed(self, name: str, entries: tuple[Any, ...]) -> Iterator[tuple[int, Any]]:
         return zip(self.draft.kept.get(name, ()), entries, strict=False)
 
     def _say(self, path: KeyPath, message: str) -> None:
         self.problems.append(self.draft.document.problem(path, message))
+
+    @property
+    def _wiring(self) -> Wiring:
+        return self._checker.wiring
 
     def _place(self, index: int, device: settings.Device) -> Iterator[Placed]:
         """Yield the device with its driver, or say why it cannot be."""
@@ -119,7 +149,9 @@ class _Checker:
         except ConfigError as error:
             self.problems.extend(error.problems)
             return None
-        address = self._pin(path, device) if not part.addresses else self._target(path, device, part)
+        address = self._checker.place(index, device, part)
+        if part.absent:
+            self._say((*path, "driver"), _absent(part))
         self._guarded(path, device, part)
         if address is None:
             return None
@@ -127,91 +159,72 @@ class _Checker:
             built = part.driver(_Unplugged(), address, LoopClock(), options)
         except ValueError as error:
             return self._say((*path, "options"), f"{device.id}: {error}")
+        self._tested(path, device, frozenset(built.quantities))
+        self._checker.note(index, device, part, address, options)
         yield Placed(device, part, options, address, frozenset(built.quantities))
         return None
 
-    def _pin(self, path: KeyPath, device: settings.Device) -> int | None:
-        for key in ("bus", "address"):
-            if getattr(device, key) is not None:
-                self._say((*path, key), f"{device.driver} is on a line of the header: give line, not {key}")
-        if device.line is None:
-            self._say(path, f'{device.id} needs the key "line": the GPIO number that it is wired to')
-        return device.line
-
-    def _target(self, path: KeyPath, device: settings.Device, part: drivers.Part) -> int | None:
-        if device.line is not None:
-            self._say((*path, "line"), f"{device.driver} is on an I2C bus: give bus and address, not line")
-        buses = [bus.id for bus in self.draft.config.bus]
-        if device.bus is None:
-            self._say(path, f'{device.id} needs the key "bus"; there are: {", ".join(buses) or "none yet"}')
-        elif device.bus not in buses:
-            hint = did_you_mean(device.bus, buses) or "; add it as a [[bus]]"
-            self._say((*path, "bus"), f'there is no bus "{device.bus}"{hint}')
-        address = part.addresses[0] if device.address is None else device.address
-        if address not in part.addresses:
-            can = ", ".join(f"{each:#04x}" for each in part.addresses[:8])
-            self._say(
-                (*path, "address"), f"a {device.driver} cannot be at {address:#04x}; it can be at {can}"
-            )
-            return None
-        return address
+    def _tested(self, path: KeyPath, device: settings.Device, quantities: frozenset[Quantity]) -> None:
+        """Quality tests are of what the device measures, with limits that can be."""
+        for name, tests in device.quality.items():
+            at = (*path, "quality", name)
+            if name not in quantities:
+                hint = did_you_mean(name, quantities) or f"; it gives: {', '.join(sorted(quantities))}"
+                self._say(at, f'{device.id} has no quantity "{name}" to test{hint}')
+                continue
+            try:
+                derive.screen(tests)
+            except ValueError as error:
+                self._say(at, f"{device.id}.{name}: {error}")
 
     def _guarded(self, path: KeyPath, device: settings.Device, part: drivers.Part) -> None:
         acts = issubclass(part.driver, Actuator)
-        if acts and device.guard is None:
+        if acts and device.guard is None and device.id not in buzzers(self.draft.config):
             self._say(path, f"{device.id} acts, so it needs a [device.guard] with at least max_on")
         if not acts and device.guard is not None:
             self._say((*path, "guard"), f"{device.id} only measures: a guard is for a device that acts")
+        others = [each.id for each in self.draft.config.device if each.guard and each.id != device.id]
+        for other in device.guard.excludes if device.guard else ():
+            if other not in others:
+                hint = did_you_mean(other, others) or f"; there are: {', '.join(others) or 'none yet'}"
+                said = f'{device.id} excludes "{other}", which is no other device with a guard{hint}'
+                self._say((*path, "guard", "excludes"), said)
 
     def _unique_ids(self) -> None:
         config, seen = self.draft.config, dict[str, str]()
-        for table, entries in (("bus", config.bus), ("device", config.device), ("derive", config.derive)):
+        tables = ("bus", config.bus), ("pins", config.pins), ("adc", config.adc)
+        for table, entries in (*tables, ("device", config.device), ("derive", config.derive)):
             for index, entry in self._listed(table, entries):
-                kind = "bus" if table == "bus" else "device"
+                kind = "device" if table in ("device", "derive") else table
                 if (key := f"{kind} {entry.id}") in seen:
                     self._say(
                         (table, index, "id"), f'the id "{entry.id}" is taken by a [[{seen[key]}]] above'
                     )
                 seen.setdefault(key, table)
 
-    def _collisions(self, devices: list[Placed]) -> None:
-        """Two targets at one address answer at the same time, and both are wrong."""
-        seen: dict[tuple[str, int], str] = {}
-        places = dict(
-            zip((d.id for d in self.draft.config.device), self.draft.kept.get("device", ()), strict=True)
-        )
-        for device in devices:
-            where = "" if device.on_pins else str(device.config.bus)
-            key = (where, device.address)
-            if key in seen:
-                taken = (
-                    f"line {device.address}"
-                    if device.on_pins
-                    else f"address {device.address:#04x} on bus {device.config.bus}"
-                )
-                self._say(
-                    ("device", places[device.config.id], "line" if device.on_pins else "address"),
-                    f"{device.config.id} and {seen[key]} are both on {taken}: move one of them",
-                )
-            seen.setdefault(key, device.config.id)
+    def _place_of_pole(self) -> None:
+        zone = self.draft.config.gateway.place.zone
+        if zone is not None and not derive.known_zone(zone):
+            said = f'there is no time zone "{zone}"; say "UTC", or such as "Europe/Dublin"'
+            self._say(("gateway", "place", "zone"), said)
 
-    def _streams(self, devices: Mapping[str, Placed]) -> None:
-        """A stream is made from a device, or from a stream that stands above it."""
-        intervals = {
-            f"{name}.{quantity}": device.config.interval
+    def _streams(self, devices: Mapping[str, Placed]) -> tuple[derive.Design, ...]:
+        """A stream is made from devices, or from streams that stand above it."""
+        known = {
+            derive.Source(name, quantity): device.config.interval
             for name, device in devices.items()
             for quantity in device.quantities
         }
+        zone, found = self.draft.config.gateway.place.zone or "", []
         for index, stream in self._listed("derive", self.draft.config.derive):
-            path: KeyPath = ("derive", index)
-            if stream.source not in intervals:
-                hint = did_you_mean(stream.source, intervals)
-                self._say((*path, "from"), f'there is no reading "{stream.source}"{hint}')
+            try:
+                made = derive.design(stream, known, self.draft.document, ("derive", index), zone)
+            except ConfigError as error:
+                self.problems.extend(error.problems)
                 continue
-            source = intervals[stream.source]
-            for key, said in derive.problems(stream, source):
-                self._say((*path, key), said)
-            intervals[f"{stream.id}.{derive.gives(stream)}"] = derive.interval(stream, source)
+            found.append(made)
+            known |= {derive.Source(made.id, quantity): made.interval for quantity in made.gives}
+        return tuple(found)
 
     def _broker(self) -> None:
         mqtt = self.draft.config.mqtt
@@ -227,6 +240,31 @@ class _Checker:
             self._say(("mqtt", "password_file"), "give password_file or password_credential, not both")
         if mqtt.username is None and (mqtt.password_file or mqtt.password_credential):
             self._say(("mqtt", "password_file"), "a password needs a username")
+
+    def _people(self) -> People:
+        access = self.draft.config.access
+        if access.people is not None and access.people_credential is not None:
+            self._say(("access", "people"), "give people or people_credential, not both")
+        try:
+            return load_people(access)
+        except ConfigError as error:
+            self.problems.extend(error.problems)
+            return People()
+
+    def _register(self, devices: Mapping[str, Placed]) -> "Register | None":
+        """The register tells of each device of the pole, and of no other."""
+        path = self.draft.config.public.file
+        if path is None:
+            return None
+        from gateway.app.register.file import load  # for those who have one
+
+        acts = {name for name, device in devices.items() if device.config.guard is not None}
+        acts |= buzzers(self.draft.config)
+        try:
+            return load(path, set(devices) - acts, acts)
+        except ConfigError as error:
+            self.problems.extend(error.problems)
+            return None
 
     def _rules(self, types: Mapping[str, Type], devices: Mapping[str, Placed]) -> tuple[RuleFile, ...]:
         switches = {name for name, device in devices.items() if device.config.guard is not None}
@@ -246,6 +284,22 @@ class _Checker:
             except ConfigError as error:
                 self.problems.extend(error.problems)
 
+    def _bins(
+        self,
+        devices: Mapping[str, Placed],
+        types: Mapping[str, Type],
+        permissives: Mapping[str, tuple[Expression, ...]],
+    ) -> None:
+        """A press is run by a compactor, and by nothing else; and all that bins name is there."""
+        config = self.draft.config
+        for name in unclaimed(config, ((each.config.id, each.part.name) for each in devices.values())):
+            said = f'{name} is a press: it needs a [[compactor]] with device = "{name}"'
+            index = next(at for at, each in self._listed("device", config.device) if each.id == name)
+            self._say(("device", index), said)
+        for table, entry, key, said in BinCheck(config, devices, types, permissives).run():
+            place = self.draft.kept.get(table, [])[entry]
+            self._say((table, place, key) if key else (table, place), said)
+
     def _permissives(self, types: Mapping[str, Type]) -> dict[str, tuple[Expression, ...]]:
         found: dict[str, tuple[Expression, ...]] = {}
         for index, device in self._listed("device", self.draft.config.device):
@@ -264,12 +318,12 @@ class _Checker:
             self._say(path, f'"{text}", column {error.column}: {error.message}')
 
 
-def _types(devices: Mapping[str, Placed], streams: tuple[settings.Derive, ...]) -> dict[str, Type]:
+def _absent(part: drivers.Part) -> str:
+    """Say what must be installed for *part*."""
+    packages = ", ".join(each.replace("_", "-") for each in part.absent)
+    return f"an {part.name} needs the package {packages}, which is not installed: pip install 'lamppost[gas]'"
+
+
+def _types(devices: Mapping[str, Placed], streams: tuple[derive.Design, ...]) -> dict[str, Type]:
     quantities = {name: device.quantities for name, device in devices.items()}
-    quantities |= {stream.id: frozenset({derive.gives(stream)}) for stream in streams if _named(stream)}
-    return rules.vocabulary(quantities)
-
-
-def _named(stream: settings.Derive) -> bool:
-    """Whether the stream's source names a quantity at all."""
-    return stream.source.partition(".")[2] in list(Quantity)
+    return rules.vocabulary(quantities | {stream.id: frozenset(stream.gives) for stream in streams})

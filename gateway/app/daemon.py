@@ -1,4 +1,4 @@
-"""From start to stop: store, pole, broker and page, in that order, and signals in between."""
+"""From start to stop: safe outputs, store, broker, pole and page, in that order, and signals in between."""
 
 import asyncio
 import gc
@@ -11,17 +11,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drivers.device import Clock
+from drivers.street import Street
 from gateway import VERSION
+from gateway.app.books import Books
 from gateway.app.check import Plan, plan
 from gateway.app.hardware import Hardware
+from gateway.app.hearing import Hearing
+from gateway.app.notary import Notary
 from gateway.app.pole import Pole, described
+from gateway.app.recall import recent_orders
 from gateway.app.views import Views
 from gateway.clock import LoopClock, Now
 from gateway.config import ConfigError
+from gateway.control import Desk
 from gateway.health import Health, feed
+from gateway.ledger.linker import Linker
 from gateway.mqtt import Delivery
 from gateway.reading import Event, Reading
-from gateway.store import Store, StoreError, prepare
+from gateway.store import Store, StoreError, prepare, refuse_if_taken
 
 log = logging.getLogger("lamppost")
 
@@ -35,7 +42,7 @@ END, GRACE, LEAST = 4.2, 2.5, 0.3
 PAGE_PERIOD = 10.0
 """Seconds before a port that was taken is tried again."""
 
-FIXED = ("gateway", "store", "mqtt", "http", "header", "bus")
+FIXED = ("gateway", "store", "ledger", "mqtt", "http", "header", "bus")
 """The sections that a reload cannot change."""
 
 
@@ -46,9 +53,11 @@ class Daemon:
     plan: Plan
     clock: Clock = field(default_factory=LoopClock)
     now: Now = field(default_factory=Now)
+    street: Street | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     page: str = ""
+    _books: Books = field(default_factory=Books)
     _deadline: float = float("inf")
     _began: float = field(default_factory=time.monotonic)
     _reload: asyncio.Event = field(default_factory=asyncio.Event)
@@ -77,29 +86,50 @@ class Daemon:
         return self._views.lanes()
 
     async def _build(self, stack: AsyncExitStack) -> None:
-        """Start in the order of the data; the stack stops in reverse, outputs first."""
+        """Make the outputs safe, then start in the order of the data; the stack stops in reverse."""
         config = self.plan.config
         self.health = Health(self.clock)
-        await prepare(config.store, config.gateway.id)
-        self._store = await Store.open(config.store, config.gateway.id, self.clock, self.now)
-        stack.push_async_callback(self._within, self._store.close, "closing the store")
-        self._delivery = Delivery(
-            config.mqtt, config.gateway.id, self._store, self._meta, self._brief, self.now
-        )
-        self._hardware = Hardware(self.clock)
+        await refuse_if_taken(config.store)
+        self._hardware = Hardware(self.clock, self.street)
         stack.push_async_callback(self._hardware.close)
-        self._views = Views(self.plan, self._store, self._delivery, self.health, self.now, self._began)
+        self._pole = self._new_pole()
+        stack.push_async_callback(self._stop_pole)
+        await self._pole.make_safe()
+        await prepare(config.store, config.gateway.id, "gateway.app.prepare")
+        self._store = await Store.open(config.store, config.gateway.id, self.clock, self.now, Linker())
+        stack.push_async_callback(self._within, self._store.close, "closing the store")
+        self._notary = self._new_notary()
+        await self._notary.recall()
+        self._delivery = Delivery(
+            config.mqtt,
+            config.gateway.id,
+            self._store,
+            self._meta,
+            self._brief,
+            self.now,
+            self._notary.shape,
+            lambda heard: self._hearing.hear(heard),
+        )
+        self._views = Views(
+            self.plan, self._store, self._delivery, self.health, self.now, self._began, self._notary
+        )
+        self._hearing = Hearing(self._views, lambda: self.plan.people, self.now)
+        self._books.open(self._views, self._store)
         await self._views.recall()
         self._background(stack, self._delivery.run(), "delivery")
         stack.push_async_callback(self._within, self._delivery.stop, "leaving the broker")
         stack.push_async_callback(self._within, self._sign_off, "the last commit")
-        self._pole = self._views.pole = self._new_pole()
+        stack.push_async_callback(self._within, self._notary.sign, "the last checkpoint")
+        self._views.pole = self._pole
         stack.push_async_callback(self._stop_pole)
-        await self._pole.recall(self._views.readings)
         await self._pole.start()
+        self._views.control = self._pole.control
+        orders = await recent_orders(self._store, self.now().time)
+        self._desk = self._views.desk = Desk(self._pole.control, orders)
         self._announce(Event("lamppost.gateway.started", config.gateway.id, self.now(), {"version": VERSION}))
         self.health.expect(STORE, STORE_LIMIT)
         self._background(stack, self._ping(), STORE)
+        self._background(stack, self._notary.run(), "ledger")
         if config.http.enabled:
             self._background(stack, self._serve(), "page")
         self._background(stack, feed(self.health, self._line), "health")
@@ -142,13 +172,34 @@ class Daemon:
         return Pole(
             self.plan,
             self._hardware,
-            self._views,
+            self._books,
             self.clock,
             self.now,
             self.health,
             self._publish,
             self._announce,
+            self._books,
+            self._reachable,
         )
+
+    def _new_notary(self) -> Notary:
+        settings, gateway = self.plan.config.ledger, self.plan.config.gateway.id
+        assert settings.key is not None  # anchored
+        return Notary(
+            self._store,
+            gateway,
+            settings.key,
+            settings.every,
+            self.clock,
+            self.now,
+            self._announce,
+            lambda: self._delivery.show_checkpoint(),
+        )
+
+    def _reachable(self) -> bool:
+        """Return whether a person's veto could come in: over the broker, or over a page that others see."""
+        online = self._delivery.describe()["state"] == "connected"
+        return online or (bool(self.page) and self.plan.config.http.seen)
 
     async def _stop_pole(self) -> None:
         await self._within(self._pole.stop, "putting every output into its safe state")
@@ -238,7 +289,7 @@ class Daemon:
             await self._stop_pole()
             self.plan = new
             self._pole = self._views.pole = self._new_pole()
-            await self._pole.recall(self._views.readings)
+            self._desk.control = self._views.control = self._pole.control
             await self._pole.start()
         self.plan = self._views.plan = new
         self._delivery.describe_again()

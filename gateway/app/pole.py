@@ -2,20 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 from drivers.device import UNITS, Actuator, Clock, Quantity, Sensor, Values
+from gateway.app.bincheck import PRESS, buzzers
+from gateway.app.bins import Bins
 from gateway.app.check import Placed, Plan
 from gateway.app.hardware import Hardware
+from gateway.app.recall import Recall
+from gateway.app.streams import Memory, Streams
 from gateway.clock import Now
-from gateway.config import Derive
-from gateway.control import Control, Journal, Limits, Permissive, Switch
-from gateway.derive import Stream, build, gives, interval
+from gateway.control import Control, Journal, Limits, Permissive, Ruled, Switch
+from gateway.derive import Screen, screen
 from gateway.health import Health
-from gateway.reading import Event, Reading, reading_of
-from gateway.rules import Engine, Expression
+from gateway.reading import Event, Reading
+from gateway.rules import Engine, Expression, Rule
+from gateway.rules.rule import fingerprint
 from gateway.sampler import LONGEST_PAUSE, Device, Sampler
 
 log = logging.getLogger("lamppost")
@@ -60,7 +64,7 @@ class Pole:
     """Runs the devices and the rules of one plan.
 
     *publish* takes every reading, measured or derived; *announce* every event. The rules are told of a
-    reading at once, and stepped in a task of their own.
+    reading at once, and stepped in a task of their own. *reachable* says whether a person could send a veto.
     """
 
     plan: Plan
@@ -71,23 +75,31 @@ class Pole:
     health: Health
     publish: Callable[[Reading], None]
     announce: Callable[[Event], None]
+    memory: Memory
+    reachable: Callable[[], bool] = lambda: True
     broken: asyncio.Future[BaseException] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
     _samplers: dict[str, Sampler] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    _derived: dict[str, Reading] = field(default_factory=dict)
-    _kinds: dict[str, str] = field(default_factory=dict)
     _expected: list[str] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.hardware.tell = lambda kind, data: self.announce(Event(kind, data["bus"], self.now(), data))
         self._drivers = {
             name: self.hardware.build(self.plan, placed) for name, placed in self.plan.devices.items()
         }
-        self._intervals = {name: placed.config.interval for name, placed in self.plan.devices.items()}
-        self._streams = [self._stream(stream) for stream in self.plan.config.derive]
+        self._streams = Streams(
+            self.plan.streams,
+            self.memory,
+            self.clock,
+            self.now,
+            self._note,
+            self.plan.config.gateway.place.zone or "",
+        )
         self._engine = Engine(self._rules(), self._stale(), self.now)
+        self._bins = Bins(self.plan.config, self._drivers, self._limits_of, self._engine.lookup, self.memory)
         self._control = Control(
             self._switches(),
             self.journal,
@@ -96,32 +108,46 @@ class Pole:
             _place(self.plan),
             changed=self._moved,
             beat=lambda: self.health.beat(GUARDS),
+            reachable=self.reachable,
+            lookup=self._engine.lookup,
+            keep=lambda: self._recall.keep(),
+            presses=self._bins.presses,
         )
+        for name, compactor in self._control.compactors.items():
+            self._bins.adopt(name, compactor)
+        self._control.know(map(_ruled, self._rules()))
+        self._recall = Recall(self._engine, self._control, self.memory)
+
+    @property
+    def control(self) -> Control:
+        """What decides on the switches, and takes people's orders."""
+        return self._control
+
+    async def make_safe(self) -> None:
+        """Put every output into its safe state; that needs the hardware and nothing else."""
+        await self._control.start()
 
     async def start(self) -> None:
         """Put every output into its safe state, then begin to measure and to decide."""
-        await self._control.start()
+        await self.make_safe()
+        await self._recall.restore()
+        await self._bins.restore(self.now())
         self._expect(CONTROL, SLACK)
         self._expect(GUARDS, SLACK)
         self._run(CONTROL, self._decide())
         self._run(GUARDS, self._control.run())
+        self._run("streams", self._streams.run())
         if self.hardware.street is not None:
             self._run("street", self.hardware.street.run())
         for name, placed in self.plan.devices.items():
             self._sample(name, placed)
-
-    async def recall(self, stored: Callable[[str, int, None], Awaitable[list[dict[str, Any]]]]) -> None:
-        """Bring windows up to date with *stored* readings (device, limit, before), newest first."""
-        for stream in self._streams:
-            if limit := stream.needs():
-                for body in reversed(await stored(stream.device, limit, None)):
-                    stream.feed(reading_of(body))
 
     async def stop(self) -> None:
         """Every output to its safe state first, then everything else down."""
         await self._cancel(CONTROL, GUARDS)
         await self._control.stop()
         await self._cancel(*self._tasks)
+        self._streams.remember()
         for loop in self._expected:
             self.health.forget(loop)
         self._expected.clear()
@@ -130,34 +156,13 @@ class Pole:
         """Run the rules of *new*, whose devices are the same; those that did not change keep their state."""
         self.plan = new
         self._engine.reload(self._rules())
+        self._control.know(map(_ruled, self._rules()))
         self._wake.set()
 
     def devices(self) -> list[dict[str, Any]]:
         """Return the state of every device, then of every stream: as alive as what it is made from."""
         measured = {name: sampler.status() for name, sampler in self._samplers.items()}
-        for stream in self._streams:
-            if stream.device in measured:  # it is not while the pole starts
-                measured[stream.id] = self._stream_status(stream, measured[stream.device])
-        return list(measured.values())
-
-    def _stream(self, settings: Derive) -> Stream:
-        source = self._intervals[settings.source.partition(".")[0]]
-        self._intervals[settings.id] = interval(settings, source)
-        self._kinds[settings.id] = settings.kind
-        return build(settings, source)
-
-    def _stream_status(self, stream: Stream, source: dict[str, Any]) -> dict[str, Any]:
-        latest = self._derived.get(stream.id)
-        return {
-            **source,
-            "id": stream.id,
-            "driver": f"{self._kinds[stream.id]} of {stream.device}.{stream.takes}",
-            "interval": self._intervals[stream.id],
-            "bus": None,
-            "address": None,
-            "latest": latest.body() if latest else None,
-            "units": {stream.gives: UNITS[stream.gives]},
-        }
+        return [*measured.values(), *self._streams.status(measured)]
 
     def switches(self) -> list[dict[str, Any]]:
         """Return the state of every switch."""
@@ -189,14 +194,13 @@ class Pole:
     def _sample(self, name: str, placed: Placed) -> None:
         interval = placed.config.interval
         deadline = placed.config.deadline or DEADLINE
-        where = {"line": placed.address} if placed.on_pins else {"address": placed.address}
-        note = {"driver": placed.part.name, "domain": placed.part.domain, "bus": placed.config.bus, **where}
+        note = {"driver": placed.part.name, "domain": placed.part.domain, **placed.where}
         loop = _loop(name)
         self._expect(loop, interval + 2 * deadline + LONGEST_PAUSE + SLACK)
         driver: Sensor = self._drivers[name]
         sensor = _Onlooker(driver) if isinstance(driver, Actuator) else driver
         sampler = Sampler(
-            Device(name, sensor, interval, deadline, note),
+            Device(name, sensor, interval, deadline, note, _screens(placed)),
             self.clock,
             self.now,
             self._reading,
@@ -208,14 +212,12 @@ class Pole:
 
     def _reading(self, reading: Reading) -> None:
         """Take one measured reading to everybody, with what derives from it."""
-        readings = [reading]
-        for stream in self._streams:
-            derived = [result for each in readings if (result := stream.feed(each)) is not None]
-            readings += derived
-            self._derived |= {each.device: each for each in derived}
-        for each in readings:
-            self._engine.note(each)
-            self.publish(each)
+        self._note(reading)
+        self._streams.take(reading)
+
+    def _note(self, reading: Reading) -> None:
+        self._engine.note(reading)
+        self.publish(reading)
         self._wake.set()
 
     async def _decide(self) -> None:
@@ -224,7 +226,13 @@ class Pole:
             self.health.beat(CONTROL)
             for transition in self._engine.step():
                 await self._control.handle(transition)
+            for notice in self._engine.notices():
+                if not self._control.shelved(notice.rule):
+                    self.announce(notice.event())
+            self._recall.keep_up()
             self._control.look()
+            for record in self._bins.step(self.now()):
+                self._control.recorder.later(record)
             due = self._engine.due()
             wait = SLACK / 3 if due is None else min(SLACK / 3, max(0.0, due - self.now.monotonic()))
             try:
@@ -239,22 +247,23 @@ class Pole:
         if switch in self._samplers:
             self._samplers[switch].poke()
 
-    def _rules(self) -> list[Any]:
+    def _rules(self) -> list[Rule]:
         return [rule for file in self.plan.rules for rule in file.rules]
 
     def _stale(self) -> dict[str, float]:
         limits = {n: p.config.stale or STALE * p.config.interval for n, p in self.plan.devices.items()}
-        for stream in self._streams:
-            own = STALE * self._intervals[stream.id]
-            limits[stream.id] = max(limits[stream.device], own)
-        return limits
+        return limits | self._streams.stale(limits, STALE)
 
     def _switches(self) -> dict[str, Switch]:
         return {
-            name: Switch(self._drivers[name], self._limits(placed), placed.config.guard.act_unrecorded)
+            name: Switch(driver, self._limits(placed), guard.act_unrecorded, self._drivers[name].measure)
             for name, placed in self.plan.devices.items()
-            if placed.config.guard is not None and isinstance(self._drivers[name], Actuator)
+            if (guard := placed.config.guard) and isinstance(driver := self._drivers[name], Actuator)
+            if placed.part.name != PRESS and name not in buzzers(self.plan.config)
         }
+
+    def _limits_of(self, press: str) -> Limits:
+        return self._limits(self.plan.devices[press])
 
     def _limits(self, placed: Placed) -> Limits:
         guard = placed.config.guard
@@ -262,10 +271,23 @@ class Pole:
         permissives = tuple(
             self._permissive(each) for each in self.plan.permissives.get(placed.config.id, ())
         )
-        return Limits(False, guard.max_on, guard.min_off, permissives)
+        return Limits(
+            safe=False,
+            max_on=guard.max_on,
+            min_off=guard.min_off,
+            permissives=permissives,
+            per_hour=guard.per_hour,
+            max_age=guard.max_age,
+            excludes=guard.excludes,
+            lease=guard.lease,
+        )
 
     def _permissive(self, expression: Expression) -> Permissive:
         return Permissive(expression.text, lambda: self._engine.expression_truth(expression))
+
+
+def _ruled(rule: Rule) -> Ruled:
+    return Ruled(rule.id, rule.version, rule.digest, rule.mode, rule.grant, fingerprint(rule))
 
 
 def described(plan: Plan) -> dict[str, Any]:
@@ -279,13 +301,18 @@ def described(plan: Plan) -> dict[str, Any]:
         }
         for name, placed in plan.devices.items()
     }
-    for stream in plan.config.derive:
+    for stream in plan.streams:
         devices[stream.id] = {
-            "derived": stream.kind,
-            "from": stream.source,
-            "units": {gives(stream): UNITS[gives(stream)]},
+            "derived": stream.settings.kind,
+            "from": stream.settings.source,
+            "interval": stream.interval,
+            "units": {quantity: UNITS[quantity] for quantity in stream.gives},
         }
     return devices
+
+
+def _screens(placed: Placed) -> dict[Quantity, Screen]:
+    return {Quantity(name): screen(settings) for name, settings in placed.config.quality.items()}
 
 
 def _place(plan: Plan) -> dict[str, Any]:

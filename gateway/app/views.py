@@ -2,17 +2,23 @@
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway import VERSION
 from gateway.app.check import Plan
+from gateway.app.notary import Notary
 from gateway.app.pole import Pole
 from gateway.clock import Now
+from gateway.control import Control, Desk
 from gateway.health import Health
 from gateway.ledger import explain
+from gateway.ledger.linker import Linker
 from gateway.mqtt import Delivery
-from gateway.reading import Decision, Lane, Record
+from gateway.people import Person
+from gateway.reading import Answer, Decision, Event, Lane, Order, Record
 from gateway.store import Store
 
 SHOWN = 20
@@ -29,10 +35,13 @@ class Views:
     health: Health
     now: Now
     began: float
+    notary: Notary
     latest: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
     def __post_init__(self) -> None:
         self.pole: Pole | None = None
+        self.control: Control | None = None
+        self.desk: Desk | None = None
 
     def status(self) -> dict[str, Any]:
         """Return the whole state, from memory: no file and no broker is asked."""
@@ -56,10 +65,12 @@ class Views:
                 "problems": problems,
             },
             "store": {**self.store.status(), "lanes": self.lanes()},
+            "ledger": self.notary.describe(),
             "mqtt": self.delivery.describe(),
             "devices": self.pole.devices() if self.pole else [],
             "switches": self.pole.switches() if self.pole else [],
-            "rules": self.pole.rules() if self.pole else [],
+            "rules": self._rules(),
+            "pending": self.pending(),
             "decisions": list(self.latest),
         }
 
@@ -86,12 +97,98 @@ class Views:
         return await self.store.recent(Lane.TELEMETRY, limit, device=device, before=before)
 
     async def decisions(self, limit: int, before: int | None) -> list[dict[str, Any]]:
-        """Return recorded decisions, newest first, each with its `seq`."""
+        """Return recorded decisions, newest first, each with the number of its `event`."""
         return await self.store.recent(Lane.EVENTS, limit, kind="decision", before=before)
 
     async def decision(self, id: str) -> dict[str, Any] | None:
         """Return the decision *id*, or None."""
         return await self.store.find(id)
+
+    async def place(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what a stored decision is in the ledger; None for one that is older than the ledger."""
+        seq = body.get("seq")
+        found = await self.store.linked(seq) if isinstance(seq, int) else None
+        if found is None:
+            return None
+        text = found["text"]
+        holds = text is not None and Linker().leaf(text).hex() == found["leaf"]
+        return {"seq": seq, "leaf": found["leaf"], "holds": holds, "text": text, "ledger": self.notary.origin}
+
+    def ledger(self) -> dict[str, Any]:
+        """Return where the ledger ends, and its last checkpoint."""
+        latest = self.notary.latest
+        signed = {"checkpoint": latest.text, "key": latest.key} if latest else {}
+        return {**self.notary.describe(), **signed}
+
+    async def proof(self, seq: int) -> dict[str, Any] | None:
+        """Return the proof that record *seq* is under the last checkpoint; None where it is not.
+
+        Raises ValueError where the store lacks hashes.
+        """
+        latest = self.notary.latest
+        found = await self.store.linked(seq)
+        if latest is None or found is None or seq > latest.size:
+            return None
+        path = await self.notary.proofs.inclusion(seq, latest.size)
+        return {
+            "seq": seq,
+            "leaf": found["leaf"],
+            "size": latest.size,
+            "proof": [each.hex() for each in path],
+            "root": (await self.notary.proofs.root(latest.size)).hex(),
+            "checkpoint": latest.text,
+            "key": latest.key,
+        }
+
+    async def consistency(self, old: int, new: int) -> dict[str, Any] | None:
+        """Return the proof that the first *old* records begin the first *new*; None: there are not so many.
+
+        Raises ValueError where the store lacks hashes.
+        """
+        if not 0 <= old <= new <= self.notary.head.size:
+            return None
+        proofs = self.notary.proofs
+        path = await proofs.consistency(old, new)
+        return {
+            "old": old,
+            "new": new,
+            "proof": [each.hex() for each in path],
+            "old_root": (await proofs.root(old)).hex(),
+            "new_root": (await proofs.root(new)).hex(),
+        }
+
+    def register(self, output: str) -> dict[str, Any] | None:
+        """Return one output of the register, with the rules' modes as they are now; None: there is none."""
+        plan = self.plan
+        if plan.register is None:
+            return None
+        from gateway.app.register import OUTPUTS, facts, planned  # for those who have one
+
+        today = datetime.fromtimestamp(self.now().time, UTC).astimezone().date()
+        return OUTPUTS[output](facts(plan, self._rules() or planned(plan), today))
+
+    def pending(self) -> list[dict[str, Any]]:
+        """Return what waits for a person."""
+        return self.control.pending() if self.control else []
+
+    def who(self, token: str) -> Person | None:
+        """Return whose token it is."""
+        return self.plan.people.who(token)
+
+    async def submit(self, order: Order) -> Answer:
+        """Hand a person's order to the control, and return what became of it."""
+        if self.desk is None:
+            return Answer(order.id, False, "this gateway takes no orders yet", self.now().time)
+        return await self.desk.submit(order)
+
+    def announce(self, type: str, data: Mapping[str, Any]) -> None:
+        """Record an event of this gateway's own."""
+        self.store.add(Event(type, self.plan.config.gateway.id, self.now(), data))
+
+    def _rules(self) -> list[dict[str, Any]]:
+        """Return every rule; its `mode` is the one in force, and beside it stands what was granted."""
+        modes = self.control.modes() if self.control else {}
+        return [{**rule, **modes.get(rule["id"], {})} for rule in (self.pole.rules() if self.pole else [])]
 
     def explain(self, body: dict[str, Any]) -> str:
         """Return a decision in words."""

@@ -1,16 +1,24 @@
 """From the rules' transitions to decisions, and from decisions to switches and events."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from drivers.device import Clock
 from gateway.clock import Instant
-from gateway.control.decisions import announcement, decide
-from gateway.control.guard import Verdict
-from gateway.control.output import IDLE, RECORD_ON, Output, Switch
+from gateway.control.ascent import RECORD_ON
+from gateway.control.case import Stage
+from gateway.control.compactor import Compactor, Press
+from gateway.control.decisions import By, Scribe
+from gateway.control.docket import Docket
+from gateway.control.memory import Memory
+from gateway.control.modes import Modes, Ruled
+from gateway.control.orders import Orders
+from gateway.control.output import Output
 from gateway.control.recorder import Journal, Recorder
-from gateway.reading import Announce, Mode, Outcome, SwitchOn, Transition
+from gateway.control.shelf import Shelf
+from gateway.control.station import IDLE, SOON, Links, Switch
+from gateway.reading import Input, Order, Outcome, SwitchOn, Transition
 
 HUNG = 10.0  # [s] without a turn of an output's supervision before control no longer counts as alive
 FLUSH = 1.0  # [s] for the decisions that are still to be recorded when control stops
@@ -22,7 +30,12 @@ class Control:
     `start` puts all of them into their safe state; `run` supervises them and, however it ends, puts them
     there again; `stop` does so too, and may be called at any time. *clock* is the event loop's. *changed* is
     called with a switch's id whenever it has been given an order; *beat* about once a second, for as long as
-    the supervision of every switch makes progress.
+    the supervision of every switch makes progress. *reachable* says whether a person could send a veto now,
+    *lookup* what is known of a name. *keep* is called whenever `save` has something new to say: what it gives
+    must be on the disk no later than the next decision that is recorded. *presses* are
+    switches each time on of which is one stroke; `compactors` has what runs them.
+
+    Raises ValueError for a switch that excludes one that there is not, or itself.
     """
 
     def __init__(
@@ -34,16 +47,54 @@ class Control:
         place: Mapping[str, Any],
         changed: Callable[[str], None] = lambda switch: None,
         beat: Callable[[], None] = lambda: None,
+        *,
+        reachable: Callable[[], bool] = lambda: True,
+        lookup: Callable[[str], Input] | None = None,
+        keep: Callable[[], None] = lambda: None,
+        presses: Mapping[str, Press] | None = None,
     ) -> None:
-        self._now = now
+        self.now = now
         self._clock = clock
-        self._place = place
         self._beat = beat
-        self._recorder = Recorder(journal, clock)
-        self._outputs = {
-            name: Output(name, switch, self._recorder, now, clock, changed)
-            for name, switch in switches.items()
+        self._keep = keep
+        self._closed = False
+        self._wake = asyncio.Event()
+        self.recorder = Recorder(journal, clock)
+        self.scribe = Scribe(self.recorder, now)
+        self._modes = Modes(now, reachable)
+        self._shelf = Shelf(now)
+        links = Links(lambda hold: self._docket.licence(hold), lookup, changed, self._kept)
+        self.compactors = {
+            name: Compactor(name, press, self.scribe, clock, links) for name, press in (presses or {}).items()
         }
+        self._outputs: dict[str, Output | Compactor] = {
+            name: Output(name, switch, self.scribe, clock, links) for name, switch in switches.items()
+        }
+        self._outputs |= self.compactors
+        _exclude(self._outputs)
+        self._docket = Docket(self._outputs, self.scribe, self._modes, self._shelf, place)
+        self._memory = Memory(self._outputs, self._docket, self._modes, self._shelf)
+        self.orders = Orders(self._outputs, self._docket, self._modes, self._shelf, self.compactors, now)
+
+    def know(self, rules: Iterable[Ruled]) -> None:
+        """Take these for all the rules that there are; to be called at the start and at every reload."""
+        self._modes.know(rules)
+        self._wake.set()
+
+    def save(self) -> dict[str, Any]:
+        """Return what must not be forgotten over a restart, for JSON."""
+        return self._memory.save(self.now())
+
+    def restore(self, saved: object, firing: Iterable[Transition] = ()) -> None:
+        """Go on from what `save` gave, with the rules that fire now; before `run`, and after `know`.
+
+        A rule that fires and that *saved* does not know begins now. Raises ValueError for what `save` never
+        gave: then everything has begun anew, with every hourly budget used up.
+        """
+        try:
+            self._memory.restore(saved, firing, self.now())
+        finally:
+            self._kept()
 
     async def start(self) -> None:
         """Put every switch into its safe state; one that does not answer is tried again by `run`."""
@@ -53,8 +104,9 @@ class Control:
         """Supervise for ever."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._recorder.run())
+                group.create_task(self.recorder.run())
                 group.create_task(self._pulse())
+                group.create_task(self._attend())
                 for output in self._outputs.values():
                     group.create_task(output.run())
         finally:
@@ -62,8 +114,9 @@ class Control:
 
     async def stop(self) -> None:
         """Put every switch into its safe state, also when another cannot be; under 4 s."""
+        self._closed = True  # what is undone from here on is to be done again after the restart
         await _all([output.stop() for output in self._outputs.values()])
-        await self._recorder.flush(FLUSH)
+        await self.recorder.flush(FLUSH)
 
     def look(self) -> None:
         """Note that there are new readings, so that the permissives of what is on are asked again."""
@@ -76,13 +129,73 @@ class Control:
         The request itself takes effect at once, before the first wait, so calls may run as tasks. Returns
         when what can be done now is done and recorded, which a slow journal delays by a second or two.
         """
-        if not transition.firing:
-            await self._end(transition)
-        elif transition.mode is Mode.OFF:
-            await self._begin(transition)
+        known = (transition.version, transition.digest, transition.mode, transition.grant)
+        self._modes.learn(Ruled(transition.rule, *known))
+        if transition.firing:
+            self._docket.begin(transition)
+            asked = {command.actuator for command in transition.commands if isinstance(command, SwitchOn)}
+            outputs = [output for name, output in self._outputs.items() if name in asked]
         else:
-            self._shadow(transition, on=True)
-        await self._recorder.settled(RECORD_ON)
+            self._docket.end(transition)
+            outputs = [*self._outputs.values()]
+        self._kept()
+        self._wake.set()
+        await self._settle(outputs)
+        await self.recorder.settled(RECORD_ON)
+
+    async def settle(self) -> None:
+        """Do what an order has changed, as far as it can be done now."""
+        self.review()
+        self._wake.set()
+        await self._settle(self._outputs.values())
+
+    def obey(self, order: Order) -> str:
+        """Carry out an order that `orders` has no objection to; return what was done, as a sentence."""
+        said = self.orders.obey(order)
+        self.review()
+        self._kept()
+        return said
+
+    def review(self) -> None:
+        """Let what was given for a time end, and modes fall; follow them."""
+        at, changed = self.now(), False
+        for fall in self._modes.review():
+            changed = True
+            source = _about(fall.rule, at)
+            told = f"mode {fall.before} for {fall.rule.id}"
+            self.scribe.note(source, told, "", Outcome.LAPSED, fall.why, f"its mode is {fall.now} now")
+        for rule, shelved in self._shelf.review():
+            changed = True
+            known = _about(self._modes.rule(rule), at) if rule in self._modes else None
+            self.scribe.note(known, f"shelve {rule}", "", Outcome.LAPSED, f"{shelved}: that is over")
+        for output in self._outputs.values():
+            changed = self._end_lease(output, at) or changed
+        if self._docket.review(at) or changed:
+            self._kept()
+
+    def shelved(self, rule: str) -> bool:
+        """Return whether a person does not want to hear *rule* for now."""
+        return self._shelf.get(rule) is not None
+
+    def pending(self) -> list[dict[str, Any]]:
+        """Return what waits for a person: id, rule, commands, why, and what happens at its end (*until*)."""
+        return [
+            {
+                "id": case.ask.id,
+                "rule": case.rule,
+                "mode": str(case.standing.mode),
+                "commands": [str(command) for command in case.ask.commands],
+                "until": case.ask.until.time,
+                "then": "acts" if case.acts_by_itself else "lapses",
+                "conditions": [{"text": c.text, "truth": c.truth} for c in case.transition.conditions],
+            }
+            for case in self._docket.cases
+            if case.ask is not None and case.stage is Stage.ASKED
+        ]
+
+    def modes(self) -> dict[str, dict[str, Any]]:
+        """Return every rule's mode: the one in force, the one granted, by whom, until when [s, Unix]."""
+        return {name: self._mode(name) for name in self._modes.names}
 
     def status(self) -> list[dict[str, Any]]:
         """Return every switch as the status page shows it."""
@@ -91,70 +204,52 @@ class Control:
     @property
     def lost(self) -> int:
         """How many decisions could not be recorded, for good."""
-        return self._recorder.lost
+        return self.recorder.lost
 
-    async def _begin(self, transition: Transition) -> None:
-        asked = []
-        for command in transition.commands:
-            if isinstance(command, Announce):
-                self._announce(transition, command)
-            elif command.actuator in self._outputs:
-                self._outputs[command.actuator].ask(transition, command)
-                asked.append(self._outputs[command.actuator])
-            else:
-                reason = f"there is no switch called {command.actuator}"
-                self._record(transition, str(command), command.actuator, Outcome.REFUSED, reason)
-        await self._settle(asked)
+    def _mode(self, name: str) -> dict[str, Any]:
+        standing, shelved = self._modes.of(name), self._shelf.get(name)
+        return {
+            "mode": str(standing.mode),
+            "granted": str(standing.granted),
+            "by": standing.by,
+            "until": standing.until,
+            "why": standing.why,
+            "ordered": self._modes.ordered(name) is not None,
+            "shelved": str(shelved) if shelved else "",
+        }
 
-    async def _end(self, transition: Transition) -> None:
-        for output in self._outputs.values():
-            output.end(transition.rule)
-        await self._settle(self._outputs.values())
-        if transition.mode is not Mode.OFF:
-            self._shadow(transition, on=False)
+    def _end_lease(self, output: Output | Compactor, at: Instant) -> bool:
+        lease = output.lease
+        if lease is None or lease.until.left(at) > 0:
+            return False
+        output.give_back()
+        command = f"override {output.name} {'on' if lease.on else 'off'}"
+        reasons = (f"{lease}: that is over", "its rules control it again")
+        self.scribe.note(None, command, output.name, Outcome.LAPSED, *reasons, by=By("", lease.order))
+        return True
 
-    async def _settle(self, outputs: Collection[Output]) -> None:
+    def _kept(self) -> None:
+        if not self._closed:
+            self._keep()
+
+    async def _settle(self, outputs: Collection[Output | Compactor]) -> None:
         async with asyncio.TaskGroup() as group:
             for output in outputs:
                 group.create_task(output.act())
 
-    def _announce(self, transition: Transition, command: Announce) -> None:
-        """Record the decision, and after it the event."""
-        at = self._now()
-        reason = f"rule {transition.rule} fires"
-        self._record(transition, str(command), "", Outcome.ACTED, reason)
-        self._recorder.later(announcement(command, transition.inputs, self._place, at))
-
-    def _shadow(self, transition: Transition, on: bool) -> None:
-        """Record what would have been done, and what the guard would have said."""
-        reason = f"rule {transition.rule} " + ("fires" if on else "ended")
-        for command in transition.commands:
-            if isinstance(command, SwitchOn):
-                self._shadow_switch(transition, command, on, reason)
-            elif on:
-                self._record(transition, str(command), "", Outcome.SHADOWED, reason)
-
-    def _shadow_switch(self, transition: Transition, command: SwitchOn, on: bool, reason: str) -> None:
-        if on:
-            output = self._outputs.get(command.actuator)
-            seen = output.judge() if output else Verdict((f"there is no switch {command.actuator}",))
-            reasons = (reason, *(f"the guard would have refused: {against}" for against in seen.reasons))
-            self._record(transition, str(command), command.actuator, Outcome.SHADOWED, *reasons, seen=seen)
-        elif command.during is None:
-            name = command.actuator
-            self._record(transition, f"{name} off", name, Outcome.SHADOWED, reason)
-
-    def _record(
-        self,
-        transition: Transition,
-        command: str,
-        actuator: str,
-        outcome: Outcome,
-        *reasons: str,
-        seen: Verdict | None = None,
-    ) -> None:
-        verdict = seen or Verdict()
-        self._recorder.later(decide(self._now(), transition, command, actuator, outcome, reasons, verdict))
+    async def _attend(self) -> None:
+        """Review when something becomes due, and once a second besides: the channel may be lost."""
+        while True:
+            self._wake.clear()
+            self.review()
+            at = self.now()
+            ends = [case.ask.until.left(at) for case in self._docket.cases if case.ask]
+            ends += [output.lease.until.left(at) for output in self._outputs.values() if output.lease]
+            try:
+                async with asyncio.timeout(max(SOON, min([IDLE, *ends]))):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
 
     async def _pulse(self) -> None:
         while True:
@@ -162,6 +257,21 @@ class Control:
             now = self._clock.monotonic()
             if all(now - output.turned < HUNG for output in self._outputs.values()):
                 self._beat()
+
+
+def _exclude(outputs: Mapping[str, Output | Compactor]) -> None:
+    """Tell each guard which others may not be on with it. Who excludes one is excluded by it."""
+    for name, output in outputs.items():
+        for other in output.limits.excludes:
+            if other not in outputs or other == name:
+                raise ValueError(f"{name} excludes {other}, which is no other switch")
+            output.guard.exclude(other, outputs[other].guard)
+            outputs[other].guard.exclude(name, output.guard)
+
+
+def _about(rule: Ruled, at: Instant) -> Transition:
+    """Return a transition that only names a rule, for a decision about it."""
+    return Transition(at, rule.id, rule.version, rule.digest, rule.mode, False, (), (), ())
 
 
 async def _all(work: list[Any]) -> None:

@@ -1,36 +1,76 @@
 """The decisions that control takes, as records."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.clock import Instant
-from gateway.control.guard import Verdict
+from gateway.control.guard import NOTHING_AGAINST, Verdict
+from gateway.control.recorder import Recorder
 from gateway.reading import Announce, Decision, Event, Input, Outcome, Transition
 
 
-def decide(
-    at: Instant,
-    source: Transition | None,
-    command: str,
-    actuator: str,
-    outcome: Outcome,
-    reasons: tuple[str, ...],
-    seen: Verdict,
-) -> Decision:
-    """Return a decision, with what the rule looked at and, after it, what the guard looked at."""
-    return Decision(
-        at=at,
-        rule=source.rule if source else "",
-        version=source.version if source else 0,
-        digest=source.digest if source else "",
-        mode=source.mode if source else "",
-        command=command,
-        actuator=actuator,
-        outcome=outcome,
-        reasons=reasons,
-        inputs=tuple(dict.fromkeys((*(source.inputs if source else ()), *seen.inputs))),
-        conditions=tuple(dict.fromkeys((*(source.conditions if source else ()), *seen.conditions))),
-    )
+@dataclass(frozen=True, slots=True)
+class By:
+    """Whose decision it is: a person, by an order, or the gateway itself."""
+
+    who: str = ""
+    order: str = ""
+
+
+ITSELF = By()
+
+
+@dataclass(frozen=True, slots=True)
+class Scribe:
+    """Writes decisions down, with the time."""
+
+    recorder: Recorder
+    now: Callable[[], Instant]
+
+    def decision(
+        self,
+        source: Transition | None,
+        command: str,
+        actuator: str,
+        outcome: Outcome,
+        reasons: tuple[str, ...],
+        seen: Verdict = NOTHING_AGAINST,
+        by: By = ITSELF,
+        effect: Mapping[str, Any] | None = None,
+    ) -> Decision:
+        """Return a decision, with what the rule looked at and, after it, what the guard looked at."""
+        return Decision(
+            at=self.now(),
+            rule=source.rule if source else "",
+            version=source.version if source else 0,
+            digest=source.digest if source else "",
+            mode=source.mode if source else "",
+            command=command,
+            actuator=actuator,
+            outcome=outcome,
+            reasons=reasons,
+            inputs=tuple(dict.fromkeys((*(source.inputs if source else ()), *seen.inputs))),
+            conditions=tuple(dict.fromkeys((*(source.conditions if source else ()), *seen.conditions))),
+            who=by.who,
+            order=by.order,
+            effect=effect,
+        )
+
+    def note(
+        self,
+        source: Transition | None,
+        command: str,
+        actuator: str,
+        outcome: Outcome,
+        *reasons: str,
+        seen: Verdict = NOTHING_AGAINST,
+        by: By = ITSELF,
+    ) -> Decision:
+        """Record a decision as soon as the journal takes it; return it."""
+        decision = self.decision(source, command, actuator, outcome, reasons, seen, by)
+        self.recorder.later(decision)
+        return decision
 
 
 def announcement(

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from gateway.reading import SwitchOn, Transition
+from gateway.reading import Mode, SwitchOn, Transition
 
 REPEAT = 5.0
 """Seconds before the same request is refused aloud again, for other reasons than before."""
@@ -11,15 +11,20 @@ REPEAT = 5.0
 
 @dataclass(slots=True)
 class Hold:
-    """One rule's request. *firing*: the rule still fires; *began*: when it got what it asked for [s].
+    """One request. *firing*: the rule still fires; *began*: when it got what it asked for [s].
 
     A hold without a duration lasts while its rule fires. One with a duration is owed while its rule fires,
     and once begun lasts that long whatever the rule does. A *latched* hold was cut short by the guard, and
     gets nothing more until its rule ends and fires anew: a motor must not start because a lid was closed.
+    Without a transition it is a person's, by hand, and lasts until *over* [s]. *who*, by *order*, approved
+    it or took it.
     """
 
-    transition: Transition
+    transition: Transition | None
     command: SwitchOn
+    who: str = ""
+    order: str = ""
+    over: float = math.inf
     firing: bool = True
     began: float | None = None
     latched: str = ""
@@ -28,21 +33,49 @@ class Hold:
 
     @property
     def rule(self) -> str:
-        """The rule's id."""
-        return self.transition.rule
+        """The rule's id; "" for one by hand."""
+        return self.transition.rule if self.transition else ""
+
+    @property
+    def owner(self) -> str:
+        """Whose it is, in a sentence's words."""
+        return self.rule or f"{self.who} by hand"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from every other hold on the switch."""
+        return self.rule, str(self.command)
+
+    @property
+    def asks(self) -> str:
+        """Why it wants the switch on."""
+        if self.transition is None:
+            return f"{self.who} has taken it by hand"
+        if self.who:
+            return f"rule {self.rule} fires, {self.who} approved it"
+        unasked = self.transition.mode is not Mode.ON
+        return f"rule {self.rule} fires" + ("" if unasked else ", nobody vetoed it")
 
     @property
     def ending(self) -> str:
         """Why it no longer wants the switch on."""
+        if self.transition is None:
+            return f"it is no longer in the hands of {self.who}"
         during = self.command.during
         return f"rule {self.rule} ended" if during is None else f"its {during:g} s are over"
+
+    @property
+    def cut(self) -> str:
+        """Why it gets nothing more."""
+        anew = f"rule {self.rule} must end first" if self.rule else f"{self.who} must order it anew"
+        return f"{anew}, for it was cut short: {self.latched}"
 
     def until(self, now: float) -> float:
         """Return when it will no longer want the switch on, or *now* when it does not want it."""
         if self.latched:
             return now
         if self.command.during is None or self.began is None:
-            return math.inf if self.firing else now
+            return max(now, self.over) if self.firing else now
         return max(now, self.began + self.command.during)
 
     def refuse(self, kinds: frozenset[str], now: float) -> bool:
@@ -52,6 +85,13 @@ class Hold:
         self._refused, self._refused_at = kinds, now
         return True
 
+    def suspend(self, why: str) -> None:
+        """Take note that a person took it from this hold: a stroke is over, all else waits to go on."""
+        if self.command.during is None:
+            self.began = None
+        elif self.began is not None:
+            self.latched = why
+
 
 class Holds:
     """Every hold on one switch, in the order in which they were asked for."""
@@ -59,15 +99,26 @@ class Holds:
     def __init__(self) -> None:
         self._all: dict[tuple[str, str], Hold] = {}
 
-    def ask(self, transition: Transition, command: SwitchOn) -> None:
+    def add(self, hold: Hold) -> None:
         """Add a hold, in place of the one that the same rule had for the same command."""
-        self._all.pop((transition.rule, str(command)), None)  # so that it takes its place at the end
-        self._all[transition.rule, str(command)] = Hold(transition, command)
+        self._all.pop(hold.key, None)  # so that it takes its place at the end
+        self._all[hold.key] = hold
 
     def end(self, rule: str) -> None:
-        """Note that *rule* no longer fires."""
+        """Note that *rule* no longer fires; "": that nobody has it by hand any more."""
         for hold in self._all.values():
             hold.firing = hold.firing and hold.rule != rule
+
+    def withdraw(self, rule: str) -> list[Hold]:
+        """Forget, and return, what nobody approved and *rule* has not got yet: it may no longer have it."""
+        gone = [h for h in self.of(rule) if not (h.who or h.latched or h.began is not None) and h.firing]
+        for hold in gone:
+            del self._all[hold.key]
+        return gone
+
+    def of(self, rule: str) -> list[Hold]:
+        """Return the holds of *rule*."""
+        return [hold for hold in self._all.values() if hold.rule == rule]
 
     def until(self, now: float) -> float:
         """Return when none will want the switch on any more, or *now* when none does."""
@@ -89,6 +140,18 @@ class Holds:
         """Cut short what is engaged."""
         for hold in self.engaged():
             hold.latched = why
+
+    def reset(self) -> list[Hold]:
+        """Let what was cut short, and is still wanted, ask again; return it. A stroke begins anew."""
+        cut = [hold for hold in self.latched() if hold.firing]
+        for hold in cut:
+            hold.latched, hold.began = "", None
+        return cut
+
+    def suspend(self, why: str) -> None:
+        """Take note that a person took the switch from all of them."""
+        for hold in self.engaged():
+            hold.suspend(why)
 
     def prune(self, now: float) -> list[Hold]:
         """Forget what neither wants the switch on nor waits for its rule's end; return it."""

@@ -5,5 +5,6 @@ follows, with aiomqtt; the daemon never imports it. This package is the only imp
 """
 
 from gateway.mqtt.delivery import Delivery
+from gateway.mqtt.inbox import Heard
 
-__all__ = ["Delivery"]
+__all__ = ["Delivery", "Heard"]

@@ -11,6 +11,7 @@ from gateway.config import Mqtt
 from gateway.mqtt import face
 from gateway.mqtt.backoff import Backoff
 from gateway.mqtt.drain import Drain
+from gateway.mqtt.inbox import Hear, Inbox
 from gateway.mqtt.lane import PACKET_TOO_LARGE, Verdict, judge
 from gateway.mqtt.link import MALFORMED, Answer, Link, Refused
 from gateway.mqtt.outbox import Outbox
@@ -30,7 +31,8 @@ _log = logging.getLogger(__name__)
 class Delivery:
     """Carries an outbox to the broker. One task calls `run`; `state` and `refresh` never block.
 
-    *status* and *meta* give what the retained messages say, whenever they are sent.
+    *status*, *meta* and *checkpoint* give what the retained messages say, whenever they are sent; *hear*
+    takes the orders that arrive.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class Delivery:
         meta: face.Shape,
         status: face.Shape,
         now: Callable[[], Instant],
+        checkpoint: face.Shape = dict,
+        hear: Hear | None = None,
     ) -> None:
         """Raises ConfigError when readings would cross a network in plain text, unasked for."""
         self._settings, self._now = settings, now
@@ -49,8 +53,9 @@ class Delivery:
         will = topics.status, face.last_words(gateway, outbox.epoch)
         self._link = Link(settings, settings.client_id or f"lamppost-{gateway}", will, self._wake.set)
         self._latest = face.Latest(self._link, topics)
-        shapes = face.Shapes(outbox.epoch, status, meta, now)
+        shapes = face.Shapes(outbox.epoch, status, meta, now, checkpoint)
         self._notices = face.Notices(self._link, topics, shapes)
+        self._inbox = Inbox(self._link, topics, hear, self._wake.set) if hear else None
         self._drain = Drain(settings, topics, outbox, self._link, self._wake.set)
         self._outbox = outbox
         self._backoff = Backoff()
@@ -63,6 +68,7 @@ class Delivery:
         """Connect, deliver, and connect again, until `stop` or cancelled; `stop` must follow in any case."""
         self._running = asyncio.current_task()
         pump = asyncio.create_task(self._pump())
+        answering = asyncio.create_task(self._inbox.run()) if self._inbox else None
         try:
             while not self._stopping.is_set():
                 pause = await self._session()
@@ -71,6 +77,8 @@ class Delivery:
                         await self._stopping.wait()
         finally:
             pump.cancel()
+            if answering is not None:
+                answering.cancel()
 
     async def stop(self) -> None:
         """Deliver what can be within a second, publish the last status, and disconnect."""
@@ -94,6 +102,11 @@ class Delivery:
     def describe_again(self) -> None:
         """Publish what the gateway has, and its status, now: the configuration has changed."""
         self._notices.due(meta=True)
+        self._wake.set()
+
+    def show_checkpoint(self) -> None:
+        """Publish the ledger's checkpoint now: there is a new one."""
+        self._notices.due(checkpoint=True)
         self._wake.set()
 
     def describe(self) -> dict[str, Any]:
@@ -233,6 +246,8 @@ class Delivery:
     async def _fill(self) -> None:
         """Send as much as the window allows: what the gateway says of itself, then records."""
         self._notices.send(self._drain.room)
+        if self._inbox is not None:
+            self._inbox.send(self._drain.room)
         await self._drain.fill()
 
     def _say(self, state: str, reason: str) -> None:

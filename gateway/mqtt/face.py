@@ -25,6 +25,7 @@ class Shapes:
     status: Shape
     meta: Shape
     now: Callable[[], Instant]
+    checkpoint: Shape = dict  # {}: there is none
 
 
 class Latest:
@@ -51,7 +52,7 @@ class Latest:
 
 
 class Notices:
-    """`status` and `meta`: each is sent until it is acknowledged or refused, newest text only."""
+    """`status`, `meta`, `checkpoint`: each is sent until it is acknowledged or refused, newest text only."""
 
     def __init__(self, link: Link, topics: Topics, shapes: "Shapes") -> None:
         self.refusal = ""
@@ -61,18 +62,20 @@ class Notices:
         self._sent: dict[int, str] = {}
         self._long: set[str] = set()  # topics whose text the broker found too long
 
-    def due(self, *, meta: bool = False) -> None:
-        """Ask for the status, and for *meta* too, to be published again."""
+    def due(self, *, meta: bool = False, checkpoint: bool = False) -> None:
+        """Ask for the status, and for *meta* and the *checkpoint* too, to be published again."""
         self._pending[self._topics.status] = None
         if meta:
             self._pending[self._topics.meta] = None
+        if checkpoint and self._shapes.checkpoint():
+            self._pending[self._topics.checkpoint] = None
 
     def begin(self, resumed: bool) -> None:
         """A connection is there: say everything again, for the broker may have forgotten."""
         self.refusal = ""
         if not resumed:
             self._sent.clear()
-        self.due(meta=True)
+        self.due(meta=True, checkpoint=True)
 
     def send(self, room: int) -> None:
         """Send what is due: at most *room* messages."""
@@ -98,6 +101,8 @@ class Notices:
     def _text(self, topic: str) -> bytes:
         if topic == self._topics.status:
             return self._line(online=True, **self._shapes.status())
+        if topic == self._topics.checkpoint:
+            return self._line(**self._shapes.checkpoint())
         return _encode(self._shapes.meta())
 
     def _line(self, **about: object) -> bytes:

@@ -29,11 +29,17 @@ OVERHEAD = 64
 """Bytes of a PUBLISH beside topic and payload: header, lengths, id, content type; generously."""
 LARGEST = 268_435_455
 """Most bytes of a packet that MQTT can express (MQTT 5.0, 1.5.5)."""
+INCOMING, INFLOW = 16_384, 16
+"""Most bytes of a packet, and most unacknowledged messages, that the broker may send us: orders are short."""
 MALFORMED = 0x81
 """The reason code that stands for a packet of the broker's that cannot be read (MQTT 5.0, 4.13)."""
 _PROTOCOL = "Protocol error"  # paho's word for it
 _LOST = "Unspecified error"  # paho's word for a connection that broke
 _MALFORMED = (ValueError, LookupError, struct.error, MQTTException)
+
+
+Listener = Callable[[str, bytes, bool], None]
+"""Takes a message: its topic, its payload, and whether the broker had kept it."""
 
 
 class Refused(Exception):
@@ -78,6 +84,8 @@ class Link:
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writing = False
+        self._listener: Listener | None = None
+        self._filter = ""
         self._tls = None if settings.tls is None else security.context()
         self._json = _properties(PacketTypes.PUBLISH, ContentType="application/json")
         self._client = self._make(client_id, will)
@@ -121,6 +129,10 @@ class Link:
             asyncio.get_running_loop().add_writer(self._socket, self._writable)
         return info.mid
 
+    def listen(self, filter: str, listener: "Listener") -> None:
+        """Have what is published to *filter* brought to *listener*, in the loop, on every connection."""
+        self._filter, self._listener = filter, listener
+
     def close(self) -> None:
         """Say goodbye, so that the broker discards the Will, and close."""
         self._client.disconnect()
@@ -137,6 +149,7 @@ class Link:
             client.tls_set_context(self._tls)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_publish, client.on_socket_close = self._on_publish, self._on_socket_close
+        client.on_message = self._on_message
         return client
 
     def _open(self) -> None:
@@ -147,7 +160,12 @@ class Link:
         if self._tls is not None and settings.tls is not None:
             security.load(self._tls, settings.tls)
         expiry = round(settings.session_expiry)
-        session = _properties(PacketTypes.CONNECT, SessionExpiryInterval=expiry)
+        session = _properties(
+            PacketTypes.CONNECT,
+            SessionExpiryInterval=expiry,
+            MaximumPacketSize=INCOMING,
+            ReceiveMaximum=INFLOW,
+        )
         try:
             self._client.connect(
                 settings.host,
@@ -231,6 +249,8 @@ class Link:
         self._retain = bool(getattr(given, "RetainAvailable", 1))
         self.up, self.lost, self.lost_code = True, "", 0
         self.granted = Granted(window, getattr(given, "MaximumPacketSize", LARGEST), resumed)
+        if self._listener is not None:
+            client.subscribe(self._filter, qos=1)
         self._answer.set_result(None)
 
     def _on_disconnect(
@@ -260,6 +280,10 @@ class Link:
             del self.waiting[mid]
             self.answers.append(Answer(mid, code.value, code.getName()))
             self._wake()
+
+    def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
+        if self._listener is not None:
+            self._listener(message.topic, bytes(message.payload), message.retain)
 
     def _on_socket_close(self, *_: object) -> None:
         found, self._socket = self._socket, None

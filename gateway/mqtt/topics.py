@@ -22,6 +22,15 @@ class Topics:
         return f"{self.prefix}/{self.gateway}/state/{device}"
 
     @property
+    def commands(self) -> str:
+        """The filter of the topics that people order on: the last level is who orders."""
+        return f"{self.prefix}/{self.gateway}/command/+"
+
+    def answer(self, issuer: str) -> str:
+        """Return the topic of the answers to *issuer*'s orders: QoS 1, not retained."""
+        return f"{self.prefix}/{self.gateway}/answer/{issuer}"
+
+    @property
     def status(self) -> str:
         """Whether the gateway is there and well: QoS 1, retained, and the Will."""
         return f"{self.prefix}/{self.gateway}/status"
@@ -31,9 +40,14 @@ class Topics:
         """What the gateway has: devices, quantities, units, place. QoS 1, retained."""
         return f"{self.prefix}/{self.gateway}/meta"
 
+    @property
+    def checkpoint(self) -> str:
+        """The ledger's last signed checkpoint: QoS 1, retained."""
+        return f"{self.prefix}/{self.gateway}/checkpoint"
+
 
 class Address(NamedTuple):
-    """What a topic says: the gateway, the face (log, state, status, meta), and the lane or device."""
+    """What a topic says: gateway, face (log, state, status, meta, checkpoint), and the lane or device."""
 
     gateway: str
     face: str
@@ -43,7 +57,7 @@ class Address(NamedTuple):
 def filters(prefix: str, gateway: str | None) -> tuple[str, ...]:
     """Return the topic filters that together cover all faces of one gateway, or of all (None)."""
     root = f"{prefix}/{gateway or '+'}"
-    return (f"{root}/log/+", f"{root}/state/+", f"{root}/status", f"{root}/meta")
+    return (f"{root}/log/+", f"{root}/state/+", f"{root}/status", f"{root}/meta", f"{root}/checkpoint")
 
 
 def parse(prefix: str, topic: str) -> Address | None:
@@ -53,7 +67,7 @@ def parse(prefix: str, topic: str) -> Address | None:
     if head or not levels[0]:
         return None
     match levels:
-        case [gateway, "status" | "meta" as face]:
+        case [gateway, "status" | "meta" | "checkpoint" as face]:
             return Address(gateway, face, "")
         case [gateway, "log" | "state" as face, name] if name:
             return Address(gateway, face, name)

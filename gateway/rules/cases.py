@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
+from gateway.canonical import EXACT
 from gateway.config import duration
-from gateway.rules.canonical import EXACT
 from gateway.rules.check import Type
 from gateway.rules.commands import Scope
 from gateway.rules.evaluate import Expression, Value

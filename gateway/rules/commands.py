@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date, time
 from typing import Any
 
+from gateway.canonical import EXACT
 from gateway.reading import Announce, Command, SwitchOn
-from gateway.rules.canonical import EXACT
 from gateway.rules.check import Type
 from gateway.rules.table import Table
 from gateway.toml import did_you_mean

@@ -1,27 +1,18 @@
 """Rules over time: readings in, transitions out. Nothing here waits; the caller sleeps until `due`."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from gateway.clock import Instant
 from gateway.reading import Condition, Input, Reading, Transition
-from gateway.rules.evaluate import Expression
-from gateway.rules.inputs import Inputs, earliest, nanoseconds, seconds
-from gateway.rules.rule import Course, Phase, Rule
-
-_AT_ONCE = -1
-_EPOCH = date(1970, 1, 1).toordinal()
-
-
-@dataclass(slots=True)
-class _State:
-    """A rule, its phase, and when it must be looked at again [ns] though no reading comes."""
-
-    rule: Rule
-    course: Course
-    due: int | None = _AT_ONCE
+from gateway.rules.agenda import AT_ONCE, Agenda
+from gateway.rules.course import Phase
+from gateway.rules.evaluate import Expression, Lookup
+from gateway.rules.inputs import NANOSECONDS, Inputs, nanoseconds, seconds
+from gateway.rules.memory import recalled, saved
+from gateway.rules.notice import ENDED, GONE, KNOWN, Notice
+from gateway.rules.rule import Rule
+from gateway.rules.state import State, granted, memory, recall, take_over
 
 
 class Engine:
@@ -34,8 +25,10 @@ class Engine:
     def __init__(self, rules: Iterable[Rule], stale: Mapping[str, float], now: Callable[[], Instant]) -> None:
         self._now = now
         self._inputs = Inputs(stale)
-        self._states: list[_State] = []
+        self._states: list[State] = []
         self._transitions: list[Transition] = []
+        self._notices: list[Notice] = []
+        self._revision = 0
         self.reload(rules)
 
     def note(self, reading: Reading) -> None:
@@ -45,10 +38,10 @@ class Engine:
         """
         at = self._now()
         self._settle(at)
-        names = self._inputs.note(reading)
-        for state in self._states:
-            if not names.isdisjoint(state.rule.names):
-                self._advance(state, at)
+        concerned: set[int] = set()
+        for name in self._inputs.note(reading):
+            concerned.update(self._routes.get(name, ()))
+        self._advance(sorted(concerned), at)
 
     def step(self) -> list[Transition]:
         """Return every transition since the last step, in the order in which they happened."""
@@ -56,10 +49,46 @@ class Engine:
         transitions, self._transitions = self._transitions, []
         return transitions
 
+    def notices(self) -> list[Notice]:
+        """Return every rule that went blind since the last call, or sees again, in that order."""
+        notices, self._notices = self._notices, []
+        return notices
+
     def due(self) -> float | None:
         """Return the monotonic time [s] at which something may change without a new reading."""
-        moment = earliest(state.due for state in self._states)
+        moment = self._agenda.next()
         return None if moment is None else max(seconds(moment), 0.0)
+
+    def firing(self) -> list[Transition]:
+        """Return every rule that fires, as if it began to: for a control that begins after the rules do."""
+        at = self._now()
+        return [self._transition(s.rule, True, at) for s in self._states if s.course.phase is Phase.FIRING]
+
+    @property
+    def revision(self) -> int:
+        """A number that grows whenever `save` has something new to say."""
+        return self._revision
+
+    def save(self) -> dict[str, Any]:
+        """Return what must not be forgotten over a restart, for JSON: phases, their times, blindness told."""
+        return saved(self._now(), {s.rule.id: memory(s) for s in self._states if s.memorable})
+
+    def restore(self, shape: object) -> None:
+        """Go on from what `save` gave; to be called before the first reading.
+
+        A rule that says the same as then goes on in its phase: one that fires does so until its end is
+        known, one that waits goes on waiting while the devices have not spoken yet, for as long as their
+        values would have counted. An altered rule begins anew. Raises ValueError, and changes nothing, for
+        what `save` never gave.
+        """
+        at = self._now()
+        now, known = nanoseconds(at.mono), recalled(shape, at)
+        for index, state in enumerate(self._states):
+            if (before := known.pop(state.rule.id, None)) is not None:
+                recall(state, before, now)
+                self._agenda.put(index, AT_ONCE)
+        self._notices += [Notice(at, name, "", True, GONE, "") for name, each in known.items() if each.told]
+        self._revision += 1
 
     def lookup(self, name: str) -> Input:
         """Return what is known of *name* now."""
@@ -73,7 +102,7 @@ class Engine:
     def status(self) -> list[dict[str, Any]]:
         """Return every rule with its phase, the seconds in it, and what blinds it ("" when nothing does)."""
         now = nanoseconds(self._now().mono)
-        return [self._status(state, now) for state in self._states]
+        return [state.status(now, self._blind(state, now)) for state in self._states]
 
     def reload(self, rules: Iterable[Rule], stale: Mapping[str, float] | None = None) -> None:
         """Take these rules instead. One that says the same as before goes on as it was; else it starts anew.
@@ -88,48 +117,96 @@ class Engine:
         if stale is not None:
             self._inputs.limit(stale)
         before = {state.rule.id: state for state in self._states}
-        self._states = [_taken_over(rule, before, nanoseconds(at.mono)) for rule in wanted]
-        kept = {state.rule.id for state in self._states if state.course is _course(before, state.rule.id)}
-        for name, state in before.items():
-            if name not in kept and state.course.phase is Phase.FIRING:
-                self._transitions.append(self._transition(state.rule, False, at))
+        self._states = [take_over(rule, before.get(rule.id), nanoseconds(at.mono)) for rule in wanted]
+        self._plan()
+        self._part_with(before, at)
+        self._revision += 1
+
+    def _plan(self) -> None:
+        """Look at every rule at once, and from then on when time or one of its readings asks for it."""
+        self._agenda = Agenda(len(self._states))
+        self._routes: dict[str, list[int]] = {}
+        for index, state in enumerate(self._states):
+            for name in state.names:
+                self._routes.setdefault(name, []).append(index)
+
+    def _part_with(self, before: Mapping[str, State], at: Instant) -> None:
+        """End what fired and does not go on, and the alarms of what is gone."""
+        after = {state.rule.id: state for state in self._states}
+        for name, old in before.items():
+            new = after.get(name)
+            if old.course.phase is Phase.FIRING and (new is None or new.course is not old.course):
+                self._transitions.append(self._transition(old.rule, False, at))
+            if new is None and old.sight.told:
+                self._notices.append(Notice(at, name, old.rule.owner, True, GONE, ""))
 
     def _settle(self, at: Instant) -> None:
         """Advance what time alone may have changed."""
+        self._advance(self._agenda.overdue(nanoseconds(at.mono)), at)
+
+    def _advance(self, indices: Iterable[int], at: Instant) -> None:
+        """Take these rules on to *at*."""
         now = nanoseconds(at.mono)
-        for state in self._states:
-            if state.due is not None and state.due <= now:
-                self._advance(state, at)
+        lookup = self._inputs.at(now)
+        for index in indices:
+            state = self._states[index]
+            phase, left = state.course.phase, state.over - at.time  # by the wall clock as it is
+            if left > 0:
+                changed, knows = self._carry_on(state, lookup, now)
+            else:
+                changed, knows = state.course.end(now, Phase.EXPIRED), True
+            if changed is not None:
+                self._transitions.append(self._transition(state.rule, changed, at))
+            if state.course.phase is not phase:
+                self._revision += 1
+            if not (knows and state.sight.clear):
+                self._look(state, knows, at)
+            self._agenda.put(index, self._next(state, now, left) if left > 0 else None)
 
-    def _advance(self, state: _State, at: Instant) -> None:
-        rule, course, now = state.rule, state.course, nanoseconds(at.mono)
-        left = _seconds_left(rule, at)
-        if left <= 0:
-            changed, state.due = course.end(now, Phase.EXPIRED), None
-        else:
-            changed = course.advance(*self._start_and_stop(rule, now), now)
-            state.due = self._next(state, now, left)
-        if changed is not None:
-            self._transitions.append(self._transition(rule, changed, at))
+    def _carry_on(self, state: State, lookup: Lookup, now: int) -> tuple[bool | None, bool]:
+        """Advance the course; return what begins or ends, and whether the condition that matters is known."""
+        rule, course = state.rule, state.course
+        when, clear = rule.when.evaluate(lookup), None
+        start, stop = when is True, when is False
+        if rule.clear is not None:
+            clear = rule.clear.evaluate(lookup)
+            start, stop = start and clear is not True, clear is True
+        patient = when is None and clear is not True and self._patient(state, now)
+        changed = course.advance(start, stop, now, patient)
+        ending = rule.clear is not None and course.phase is Phase.FIRING
+        return changed, (clear if ending else when) is not None
 
-    def _start_and_stop(self, rule: Rule, now: int) -> tuple[bool, bool]:
-        """Return whether *rule* is known to be called for, and known to be over."""
-        when = self._truth(rule.when, now)
-        if rule.clear is None:
-            return when is True, when is False
-        clear = self._truth(rule.clear, now)
-        return when is True and clear is not True, clear is True
+    def _patient(self, state: State, now: int) -> bool:
+        """Whether something that a rule lacks since a restart may still come in time."""
+        if (since := state.restored) is None:
+            return False
+        lookup = self._inputs.at(now)
+        lacking = [name for name in state.rule.when.names if lookup(name) is None]
+        return any(self._inputs.awaited(name, since, now) is not None for name in lacking)
 
-    def _next(self, state: _State, now: int, left: float) -> int | None:
+    def _next(self, state: State, now: int, left: float) -> int:
         """Return when *state* must be looked at again. A last day needs no better than a second."""
-        pending = state.course.phase is Phase.PENDING
-        return earliest(
-            [
-                *(self._inputs.next_change(part, now) for part in state.rule.conditions),
-                state.course.since + state.course.wait if pending else None,
-                now + nanoseconds(max(1.0, left)),
-            ]
-        )
+        moment = now + max(NANOSECONDS, int(left * NANOSECONDS))
+        changes = self._inputs.next_change(state.names, state.crossings, now)
+        for other in (changes, state.course.due(now), state.sight.due):
+            if other is not None and other < moment:
+                moment = other
+        if state.restored is None or state.course.phase is not Phase.PENDING:
+            return moment
+        awaited = (self._inputs.awaited(name, state.restored, now) for name in state.rule.when.names)
+        return min((moment, *(until for until in awaited if until is not None)))
+
+    def _look(self, state: State, knows: bool, at: Instant) -> None:
+        """Note where blindness has lasted long enough to be told, or is over."""
+        changed = state.sight.look(knows, nanoseconds(at.mono))
+        if changed is None:
+            return
+        if changed:
+            reason = ENDED if state.course.phase is Phase.EXPIRED else KNOWN
+        else:
+            reason = self._blind(state, nanoseconds(at.mono))
+        self._notices.append(Notice(at, state.rule.id, state.rule.owner, changed, reason, state.course.phase))
+        self._revision += 1
 
     def _truth(self, expression: Expression, now: int) -> bool | None:
         value = expression.evaluate(self._inputs.at(now))
@@ -150,23 +227,12 @@ class Engine:
             commands=rule.commands,
             inputs=self._described(rule.names, now),
             conditions=tuple(Condition(part.text, self._truth(part, now)) for part in rule.conditions),
+            grant=granted(rule, at),
+            ask=rule.ask,
+            veto=rule.veto,
         )
 
-    def _status(self, state: _State, now: int) -> dict[str, Any]:
-        rule = state.rule
-        return {
-            "id": rule.id,
-            "says": rule.says,
-            "owner": rule.owner,
-            "version": rule.version,
-            "mode": rule.mode,
-            "phase": state.course.phase,
-            "since": round((now - state.course.since) / 1e9, 3),
-            "expires": rule.expires.isoformat(),
-            "blind": self._blind(state, now),
-        }
-
-    def _blind(self, state: _State, now: int) -> str:
+    def _blind(self, state: State, now: int) -> str:
         """Say which names keep the condition that matters now from being known."""
         rule, phase = state.rule, state.course.phase
         part = rule.clear if phase is Phase.FIRING and rule.clear is not None else rule.when
@@ -174,19 +240,3 @@ class Engine:
             return ""
         inputs = self._described(part.names, now)
         return "; ".join(f"{i.name} is not known: {i.reason}" for i in inputs if i.value is None)
-
-
-def _course(before: Mapping[str, _State], name: str) -> Course | None:
-    return before[name].course if name in before else None
-
-
-def _taken_over(rule: Rule, before: Mapping[str, _State], now: int) -> _State:
-    """Return the state of *rule*: that of its equal before, with the new digest, or a fresh one."""
-    old = before.get(rule.id)
-    course = old.course if old is not None and old.rule == rule else Course(nanoseconds(rule.wait), now)
-    return _State(rule, course)
-
-
-def _seconds_left(rule: Rule, at: Instant) -> float:
-    """Return the seconds until the rule's last day is over (UTC), by the wall clock as it is."""
-    return (rule.expires.toordinal() + 1 - _EPOCH) * 86400.0 - at.time

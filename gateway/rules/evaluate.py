@@ -105,6 +105,8 @@ def _build(node: Node) -> Evaluate:
             return _unary(operator.not_ if op == "!" else operator.neg, _build(of))
         case Chain(op, parts):
             return _chain(op == "||", tuple(_build(part) for part in parts))
+        case Binary(op, left, Number(value) | Span(value)):
+            return _against(_OPERATORS[op], _build(left), value)
         case Binary(op, left, right):
             return _binary(_OPERATORS[op], _build(left), _build(right))
 
@@ -129,14 +131,28 @@ def _binary(apply: Callable[[Any, Any], Value], left: Evaluate, right: Evaluate)
     return evaluate
 
 
+def _against(apply: Callable[[Any, Any], Value], left: Evaluate, right: Value) -> Evaluate:
+    """What `_binary` does, where the right side is written as a value: most limits are."""
+
+    def evaluate(lookup: Lookup) -> Value | None:
+        value = left(lookup)
+        return None if value is None else apply(value, right)
+
+    return evaluate
+
+
 def _chain(decisive: bool, parts: tuple[Evaluate, ...]) -> Evaluate:
     """One part with the *decisive* truth decides; else one unknown part makes all unknown."""
 
     def evaluate(lookup: Lookup) -> bool | None:
-        truths = [part(lookup) for part in parts]
-        if decisive in truths:
-            return decisive
-        return None if None in truths else not decisive
+        found: bool | None = not decisive
+        for part in parts:
+            truth = part(lookup)
+            if truth is decisive:
+                return decisive
+            if truth is None:
+                found = None
+        return found
 
     return evaluate
 

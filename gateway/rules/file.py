@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from gateway import toml
+from gateway.canonical import digest
 from gateway.problem import ConfigError, Problem
 from gateway.reading import Mode
-from gateway.rules import cases
-from gateway.rules.canonical import digest
+from gateway.rules import cases, grants
 from gateway.rules.check import Type
 from gateway.rules.commands import Scope, commands
 from gateway.rules.evaluate import Expression, condition
@@ -21,6 +22,14 @@ from gateway.rules.table import Report, Table
 SIZE = 128 * 1024
 """Bytes that a rule file may have."""
 
+_TIMES = (
+    ("wait", "for", 0.0),
+    ("hold", "hold", 0.0),
+    ("ask", "ask", 1.0),  # no time to answer would be no question
+    ("veto", "veto", 1.0),
+    ("blind", "blind", 1.0),  # at a start every rule is blind for a moment
+)
+
 _ID = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -30,6 +39,12 @@ class RuleFile:
 
     rules: tuple[Rule, ...]
     digest: str
+
+    def renewed(self, until: float) -> "RuleFile":
+        """Return it with every grant until then [s, Unix]: for a demonstration, whose file grows old."""
+        grants = [rule.grant and replace(rule.grant, until=until) for rule in self.rules]
+        rules = (replace(rule, grant=grant) for rule, grant in zip(self.rules, grants, strict=True))
+        return replace(self, rules=tuple(rules))
 
 
 def load(
@@ -79,8 +94,9 @@ def parse(
 ) -> RuleFile:
     """Check the text of a rule file against what is configured.
 
-    A rule whose last day lies before *today* (the present day, UTC) is a problem, unless *keep_expired*:
-    then it loads, and the engine shows it as expired. Raises ConfigError with every problem.
+    A rule whose last day lies before *today* (the present day, UTC), or whose grant reaches too far beyond
+    it, is a problem, unless *keep_expired*: then it loads, the engine shows it as expired, and gives no such
+    grant. Raises ConfigError with every problem.
     """
     return _checked(toml.parse(text, file), types, switches, today, keep_expired)
 
@@ -94,8 +110,8 @@ def _checked(
 ) -> RuleFile:
     report = Report(document)
     top = Table(report, (), document.data)
-    last = date.min if keep_expired else today or datetime.now(UTC).date()
-    rules = [_rule(table, Scope(types, switches), last) for table in top.tables("rule", "as [[rule]]")]
+    day = None if keep_expired else today or datetime.now(UTC).date()
+    rules = [_rule(table, Scope(types, switches), day) for table in top.tables("rule", "as [[rule]]")]
     top.finish()
     _refuse_twins(report, rules)
     if report.problems:
@@ -104,8 +120,11 @@ def _checked(
     return RuleFile(tuple(replace(rule, digest=mark) for rule in rules if rule is not None), mark)
 
 
-def _rule(table: Table, scope: Scope, last: date) -> Rule | None:
-    """Read one rule; None where anything about it is wrong, which the report then says."""
+def _rule(table: Table, scope: Scope, today: date | None) -> Rule | None:
+    """Read one rule; None where anything about it is wrong, which the report then says.
+
+    Without *today* no day is judged.
+    """
     before = len(table.report.problems)
     rule_id = table.text("id", 40, "a short name for this rule")
     if rule_id and _ID.fullmatch(rule_id) is None:
@@ -113,20 +132,27 @@ def _rule(table: Table, scope: Scope, last: date) -> Rule | None:
     says = table.text("says", 500, "in plain language, what this rule does and why")
     owner = table.text("owner", 200, "who answers for this rule")
     expires = table.day("expires", "the last day on which this rule acts")
-    if expires < last:
+    if expires < (today or date.min):
         table.problem("expires", "this rule has expired; let its owner renew it or remove it")
     version = table.whole("version", 1)
     mode = Mode(table.choice("mode", tuple(Mode), Mode.SHADOW))
-    wait = table.seconds("for") or 0.0
+    grant = grants.grant(table, mode, today)
     when, clear = _condition(table, "when", scope), _condition(table, "clear", scope)
     if not table.has("when"):
         table.report.add(table.path, '"when" is missing: the condition, such as "bin.fill >= 80"')
+    times = _times(table)
     does = commands(table, scope)
     cases.run(table, when, scope)
     table.finish()
     if when is None or len(table.report.problems) > before:
         return None
-    return Rule(rule_id, version, says, owner, expires, when, does, clear, wait, mode)
+    return Rule(rule_id, version, says, owner, expires, when, does, clear, mode=mode, grant=grant, **times)
+
+
+def _times(table: Table) -> dict[str, Any]:
+    """Read every duration [s] of a rule that is there; the others have their default."""
+    found = {name: table.seconds(key, least) for name, key, least in _TIMES}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _condition(table: Table, key: str, scope: Scope) -> Expression | None:

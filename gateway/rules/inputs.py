@@ -1,15 +1,16 @@
 """What the rules know: the last value of every name, how old it is, and why it is not known."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from drivers.device import LOGICAL, Quantity
-from gateway.reading import Input, Reading
+from gateway.reading import Flag, Input, Reading
 from gateway.rules.check import AGE
-from gateway.rules.evaluate import Expression, Lookup, Value
+from gateway.rules.evaluate import Crossing, Lookup, Value
 
 NANOSECONDS = 1_000_000_000
+_NEVER = -1
 
 
 def nanoseconds(seconds: float) -> int:
@@ -25,12 +26,17 @@ def seconds(moment: int) -> float:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Report:
-    """What a device last said of one quantity: a value, or why there is none; *at* in ns."""
+    """What *device* last said of one quantity: a value, or why there is none; *at* in ns.
 
+    The value counts until *until* [ns].
+    """
+
+    device: str
     value: float | bool | None
     at: int
+    until: int
     reason: str = ""
 
 
@@ -46,21 +52,35 @@ class Inputs:
     def limit(self, stale: Mapping[str, float]) -> None:
         """Take new limits; a device without one is never known."""
         self._limits = {device: nanoseconds(limit) for device, limit in stale.items()}
+        for report in self._reports.values():
+            report.until = self._until(report.device, report.at)
 
     def note(self, reading: Reading) -> set[str]:
         """Take a reading in; return the names that it speaks of."""
-        at = nanoseconds(reading.at.mono)
-        reports = {quantity: _Report(None, at, str(reason)) for quantity, reason in reading.missing.items()}
-        reports |= {quantity: _report(quantity, value, at) for quantity, value in reading.values.items()}
-        named = {f"{reading.device}.{quantity}": report for quantity, report in reports.items()}
-        self._reports |= named
+        device, at = reading.device, nanoseconds(reading.at.mono)
+        until, names = self._until(device, at), {f"{device}.{AGE}"}
+        for quantity, reason in reading.missing.items():
+            names.add(name := f"{device}.{quantity}")
+            self._reports[name] = _Report(device, None, at, until, str(reason))
+        for quantity, value in reading.values.items():
+            names.add(name := f"{device}.{quantity}")
+            known, why = _known(quantity, value, reading.flags.get(quantity))
+            self._reports[name] = _Report(device, known, at, until, why)
         if reading.values:
-            self._seen[reading.device] = at
-        return {*named, f"{reading.device}.{AGE}"}
+            self._seen[device] = at
+        return names
 
     def at(self, now: int) -> Lookup:
         """Return what gives each name's value at *now* [ns], None where it is not known."""
-        return lambda name: self._value(name, now)
+        reports, span = self._reports, self._span
+
+        def lookup(name: str) -> Value | None:
+            report = reports.get(name)
+            if report is None:
+                return span(name, now)
+            return report.value if now <= report.until else None
+
+        return lookup
 
     def describe(self, name: str, now: int) -> Input:
         """Return the name's value and age [s], or in words why it is not known."""
@@ -72,13 +92,32 @@ class Inputs:
         if report is None:
             return Input(name, None, None, "never seen")
         age = _elapsed(report.at, now)
-        return Input(name, self._value(name, now), age, self._reason(device, report, now))
+        value = report.value if now <= report.until else None
+        return Input(name, value, age, self._reason(report, now))
 
-    def next_change(self, expression: Expression, now: int) -> int | None:
-        """Return the moment [ns] at which time alone may next change the expression's value."""
-        moments = [crossing.after(now, self._since) for crossing in expression.crossings]
-        moments += [self._fades(name, now) for name in expression.names]
-        return earliest(moments)
+    def awaited(self, name: str, since: int, now: int) -> int | None:
+        """Return until when [ns] *name* may still come in time, if nothing of it came *since* a restart.
+
+        That is as long as a value of just before the restart would have counted.
+        """
+        device, _, quantity = name.partition(".")
+        limit = self._limits.get(device)
+        heard = device in self._seen if quantity == AGE else name in self._reports
+        if heard or limit is None or now - since > limit:
+            return None
+        return since + limit + 1
+
+    def next_change(self, names: Iterable[str], crossings: Collection[Crossing], now: int) -> int | None:
+        """Return the moment [ns] at which time alone may next change what is made of these."""
+        first = None
+        for name in names:
+            report = self._reports.get(name)
+            if report is None or report.value is None or now > report.until:
+                continue
+            if first is None or report.until < first:
+                first = report.until
+        fades = None if first is None else first + 1
+        return earliest((fades, *(c.after(now, self._since) for c in crossings))) if crossings else fades
 
     def _since(self, name: str) -> int | None:
         return self._seen.get(name.partition(".")[0])
@@ -87,22 +126,19 @@ class Inputs:
         seen = self._seen.get(device)
         return None if seen is None else _elapsed(seen, now)
 
-    def _value(self, name: str, now: int) -> Value | None:
+    def _span(self, name: str, now: int) -> int | None:
+        """Return the age [ns] that *name* asks for; None where it asks for another thing, or nothing came."""
         device, _, quantity = name.partition(".")
-        if quantity == AGE:
-            seen = self._seen.get(device)
-            return None if seen is None else max(0, now - seen)
-        report = self._reports.get(name)
-        if report is None or self._is_stale(device, report, now):
-            return None
-        return report.value
+        seen = self._seen.get(device) if quantity == AGE else None
+        return None if seen is None else max(0, now - seen)
 
-    def _is_stale(self, device: str, report: _Report, now: int) -> bool:
+    def _until(self, device: str, at: int) -> int:
+        """Return until when a value of *at* counts; without a limit it never does."""
         limit = self._limits.get(device)
-        return limit is None or now - report.at > limit
+        return _NEVER if limit is None else at + limit
 
-    def _reason(self, device: str, report: _Report, now: int) -> str:
-        limit = self._limits.get(device)
+    def _reason(self, report: _Report, now: int) -> str:
+        limit = self._limits.get(report.device)
         if report.value is None:
             return report.reason
         if limit is None:
@@ -111,26 +147,23 @@ class Inputs:
             return ""
         return f"last seen {_said(now - report.at)} ago, limit {_said(limit)}"
 
-    def _fades(self, name: str, now: int) -> int | None:
-        """Return when the name's value becomes stale, if it is known."""
-        if name.endswith(f".{AGE}") or self._value(name, now) is None:
-            return None
-        return self._reports[name].at + self._limits[name.partition(".")[0]] + 1
-
 
 def earliest(moments: Iterable[int | None]) -> int | None:
     """Return the least of the moments that there are."""
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def _report(quantity: Quantity, value: float, at: int) -> _Report:
+def _known(quantity: Quantity, value: float, flag: Flag | None) -> tuple[float | bool | None, str]:
+    """Return what a value says, or None and why: one that failed its tests is not known, a suspect one is."""
+    if flag is Flag.FAIL:
+        return None, "failed its quality tests"
     if not math.isfinite(value):
-        return _Report(None, at, "not a finite number")
+        return None, "not a finite number"
     if quantity not in LOGICAL:
-        return _Report(value, at)
+        return value, ""
     if value not in (0, 1):
-        return _Report(None, at, f"neither 0 nor 1, but {value:g}")
-    return _Report(bool(value), at)
+        return None, f"neither 0 nor 1, but {value:g}"
+    return bool(value), ""
 
 
 def _elapsed(since: int, now: int) -> float:

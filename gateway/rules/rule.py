@@ -1,11 +1,14 @@
-"""A rule as it is carried out, checked, and the phases that it goes through."""
+"""A rule as it is carried out, checked."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date
-from enum import StrEnum
+from typing import Any
 
-from gateway.reading import Command, Mode
+from gateway.canonical import digest
+from gateway.reading import Announce, Command, Grant, Mode, SwitchOn
 from gateway.rules.evaluate import Expression
+
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +16,9 @@ class Rule:
     """One rule of a file. Two are equal when they say the same, whatever else their files hold.
 
     Fires when *when* has held for *wait* seconds; ends when *clear* holds, or without one when *when* does
-    not. *expires* is the last day (UTC) on which it acts; *digest* the SHA-256 of its file.
+    not, but not before it has fired for *hold* seconds. *expires* is the last day (UTC) on which it acts;
+    *grant* who lets it act by itself; *ask* and *veto* [s] how long a person has to say yes, or no; *blind*
+    [s] how long its condition may be unknown before that is an alarm; *digest* the SHA-256 of its file.
     """
 
     id: str
@@ -25,7 +30,12 @@ class Rule:
     commands: tuple[Command, ...]
     clear: Expression | None = None
     wait: float = 0.0
+    hold: float = 0.0
     mode: Mode = Mode.SHADOW
+    ask: float = 600.0
+    veto: float = 60.0
+    blind: float = 60.0
+    grant: Grant | None = field(default=None, compare=False)  # to renew it must not disturb what fires
     digest: str = field(default="", compare=False)
 
     @property
@@ -38,46 +48,28 @@ class Rule:
         """Every name that the conditions look at, in order of appearance."""
         return tuple(dict.fromkeys(name for part in self.conditions for name in part.names))
 
-
-class Phase(StrEnum):
-    """Where a rule stands."""
-
-    INACTIVE = "inactive"
-    PENDING = "pending"  # `when` holds, and has not yet held for long enough
-    FIRING = "firing"
-    EXPIRED = "expired"  # its last day is over: it does not act
+    @property
+    def over(self) -> float:
+        """When its last day is over [s, Unix]."""
+        return midnight_after(self.expires)
 
 
-@dataclass(slots=True)
-class Course:
-    """The phase of one rule over time; all moments in monotonic ns, *wait* as well."""
+def midnight_after(day: date) -> float:
+    """Return the end of *day* (UTC) [s, Unix]."""
+    return (day.toordinal() + 1 - _EPOCH) * 86400.0
 
-    wait: int
-    since: int
-    phase: Phase = Phase.INACTIVE
 
-    def advance(self, start: bool, stop: bool, now: int) -> bool | None:
-        """Go on to *now*; return True where it begins to fire, False where it ends, else None.
+def fingerprint(rule: Rule) -> str:
+    """Return a SHA-256 (hexadecimal) that two rules share where they are equal, also across restarts."""
+    return digest({each.name: _plain(getattr(rule, each.name)) for each in fields(rule) if each.compare})
 
-        Both are what is KNOWN: an unknown condition is neither. It cancels a wait and ends nothing.
-        """
-        if self.phase is Phase.FIRING:
-            return self.end(now) if stop else None
-        if not start:
-            self._to(Phase.INACTIVE, now)
-            return None
-        self._to(Phase.PENDING, now)
-        if now - self.since < self.wait:
-            return None
-        self._to(Phase.FIRING, now)
-        return True
 
-    def end(self, now: int, phase: Phase = Phase.INACTIVE) -> bool | None:
-        """Leave for *phase*; return False if that ended its firing, else None."""
-        fired = self.phase is Phase.FIRING
-        self._to(phase, now)
-        return False if fired else None
-
-    def _to(self, phase: Phase, now: int) -> None:
-        if phase is not self.phase:
-            self.phase, self.since = phase, now
+def _plain(value: Any) -> Any:
+    match value:
+        case Expression():
+            return [value.text, value.type]
+        case SwitchOn() | Announce():
+            return [type(value).__name__, asdict(value)]
+        case tuple():
+            return [_plain(each) for each in value]
+    return value

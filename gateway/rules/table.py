@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
+from gateway.canonical import EXACT
 from gateway.config import duration
 from gateway.places import Path
 from gateway.problem import ConfigError, Problem
-from gateway.rules.canonical import EXACT
 from gateway.toml import Document, did_you_mean
 
 LONGEST = 366 * 86400

@@ -1,13 +1,29 @@
 """Store and forward: what is accepted is on the disk, and stays until it is delivered.
 
-`store` is the door; `pending` holds what is not on the disk yet, `log` writes it, `reader` reads it,
-`tally` counts it, `file` opens the database and `schema` makes its tables.
+`store` is the door; `pending` and `memory` hold what is not on the disk yet, `log` writes it, `ledger` links
+decisions on their way, `reader` reads it, `archive` does so from outside, `tally` counts it, `file` opens the
+database and `schema` makes its tables.
 """
 
+from gateway.store.archive import Archive, Books, Leaf
 from gateway.store.errors import StoreError
+from gateway.store.ledger import Head, Link, Linker
 from gateway.store.log import Stored
-from gateway.store.prepare import prepare
+from gateway.store.prepare import prepare, refuse_if_taken
 from gateway.store.store import Store
 from gateway.store.tally import Counts
 
-__all__ = ["Counts", "Store", "StoreError", "Stored", "prepare"]
+__all__ = [
+    "Archive",
+    "Books",
+    "Counts",
+    "Head",
+    "Leaf",
+    "Link",
+    "Linker",
+    "Store",
+    "StoreError",
+    "Stored",
+    "prepare",
+    "refuse_if_taken",
+]

@@ -45,6 +45,10 @@ class Moved(sqlite3.OperationalError):
     """The file is no longer where it was: what is written into it now nobody would find again."""
 
 
+class Swollen(sqlite3.OperationalError):
+    """The write-ahead log cannot be emptied: somebody reads an old state of the file, and does not end."""
+
+
 def damaged(error: sqlite3.Error) -> bool:
     """Tell whether *error* says that the file itself is not what it should be."""
     return isinstance(error, Garbled) or primary(error) in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
@@ -60,7 +64,7 @@ def outside(error: sqlite3.Error) -> bool:
 
 def advice(error: sqlite3.Error) -> str:
     """Return a sentence about *error* that says what to do, with SQLite's own words at its end."""
-    if isinstance(error, Moved):
+    if isinstance(error, Moved | Swollen):
         return str(error)
     sentence = _ADVICE.get(primary(error), "the database refused")
     name: str = getattr(error, "sqlite_errorname", None) or type(error).__name__

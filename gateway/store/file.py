@@ -2,20 +2,23 @@
 
 import contextlib
 import fcntl
+import glob
 import os
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from gateway.store import schema
+from gateway.store.ballast import Ballast
 from gateway.store.errors import StoreError, advice, legible, outside
 
 _PATIENCE = 0.5  # [s] that a statement waits for another program's lock
-_CHECK = 2.0  # [s] that looking for damage may take; a large file is looked at as far as this goes
+_SMALL = 4 << 20  # bytes of a file that is looked through before it is opened: some 20 ms
 _WAL = 8 << 20  # bytes kept free below the limit for the write-ahead log
-_PAGE = 4096
+_ASIDE = 4  # damaged files that are kept, and no more than the store may take itself
+_PAGE = 512  # of a new file: a commit of a few readings writes one, and its neighbours
 _PRAGMAS = (
     f"page_size = {_PAGE}",
     "journal_mode = WAL",
@@ -31,34 +34,57 @@ class Lock:
     """Holds `<database>.lock` for as long as the process lives: a second daemon is told who has it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + ".lock")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._file = os.open(_lock(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
             raise StoreError(
                 f"the store's directory {path.parent} is not writable ({error.strerror}): "
                 "create it and give it to the user that lamppost runs as"
             ) from error
-        self._take()
+        self._take(path)
 
     def release(self) -> None:
         """Let another process have the store."""
         os.close(self._file)
 
-    def _take(self) -> None:
+    def _take(self, path: Path) -> None:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            owner = os.pread(self._file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            _flock(self._file, path)
+        except StoreError:
             os.close(self._file)
-            raise StoreError(
-                f"another lamppost runs on the store {self._path.stem} (pid {owner}): "
-                "stop it, or give this one a store of its own"
-            ) from error
+            raise
+        except OSError as error:
+            os.close(self._file)
+            raise StoreError(f"{_lock(path)} cannot be locked: {error}") from error
         with contextlib.suppress(OSError):  # a full disk: the lock holds, it only cannot say whose it is
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+
+def refuse_if_taken(path: Path) -> None:
+    """Raise StoreError when another process holds the lock. Whatever else is wrong shows when it is taken."""
+    with contextlib.suppress(OSError):
+        file = os.open(_lock(path), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _flock(file, path)
+        finally:
+            os.close(file)
+
+
+def _lock(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
+def _flock(file: int, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        owner = os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        raise StoreError(
+            f"another lamppost runs on the store {path.name} (pid {owner}): "
+            "stop it, or give this one a store of its own"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +95,33 @@ class Opened:
     epoch: str
     quarantine: Path | None = None
     reason: str = ""
+    deleted: tuple[str, ...] = ()
+    """Files of earlier damage that went to make room."""
 
 
 def open_database(path: Path, gateway: str, max_size: int) -> Opened:
     """Open or create the database. A damaged or foreign file is moved aside and a new one begun.
 
-    Raises StoreError for a file of a newer version, of another gateway, or that cannot be opened.
+    On a full disk the ballast goes first. Raises StoreError for a file of a newer version, of another
+    gateway, or that cannot be opened.
     """
-    reason, aside = _why_unusable(path), None
+    try:
+        return _open(path, gateway, max_size)
+    except StoreError as error:
+        ballast = Ballast(path)
+        if not isinstance(error.__cause__, sqlite3.Error) or not ballast.needed() or not ballast.release():
+            raise
+        return _open(path, gateway, max_size)
+
+
+def _open(path: Path, gateway: str, max_size: int) -> Opened:
+    reason, aside, deleted = _why_unusable(path), None, list[str]()
     try:
         if reason:
             aside = _move_aside(path)
-        return _prepared(path, gateway, max_size, aside, reason)
+            deleted = _clear_away(path, max_size)
+        opened = _prepared(path, gateway, max_size)
+        return replace(opened, quarantine=aside, reason=reason, deleted=tuple(deleted))
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {advice(error)}") from error
     except OSError as error:
@@ -109,6 +150,13 @@ def size_of(path: Path) -> int:
     return total
 
 
+def log_size(path: Path) -> int:
+    """Return the bytes of the database's write-ahead log."""
+    with contextlib.suppress(OSError):
+        return path.with_name(path.name + "-wal").stat().st_size
+    return 0
+
+
 def _why_unusable(path: Path) -> str:
     """Return why the file at *path* cannot be a store, or "" when it can or is not there yet.
 
@@ -120,34 +168,36 @@ def _why_unusable(path: Path) -> str:
         return ""
     try:
         with legible(), contextlib.closing(_plain(path)) as connection:
-            return _examine(connection)
+            return _examine(connection, size_of(path))
     except sqlite3.Error as error:
         if outside(error):
             raise StoreError(f"{path}: {advice(error)}") from error
         return str(error)
 
 
-def _examine(connection: sqlite3.Connection) -> str:
-    """Return what is wrong with the database, or "". Changes nothing: it may be somebody else's."""
+def examine(path: Path) -> str:
+    """Return the first damage that SQLite's quick_check finds, or "". Takes as long as reading the file.
+
+    Raises sqlite3.Error where the file cannot be read.
+    """
+    with legible(), contextlib.closing(read_only(path)) as connection:
+        return _damage(connection)
+
+
+def _examine(connection: sqlite3.Connection, size: int) -> str:
+    """Return what is wrong with the database, or "". Changes nothing: it may be somebody else's.
+
+    A large file is not looked through: the gateway shall be up at once, and `examine` follows later.
+    """
     if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         return ""
     if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION:
         return "not a store of lamppost"
-    return _look_for_damage(connection) or schema.inconsistency(connection)
+    return (_damage(connection) if size <= _SMALL else "") or schema.inconsistency(connection)
 
 
-def _look_for_damage(connection: sqlite3.Connection) -> str:
-    """Return the first damage found within _CHECK seconds, or ""."""
-    end = time.monotonic() + _CHECK
-    connection.set_progress_handler(lambda: int(time.monotonic() > end), 20_000)
-    try:
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorname != "SQLITE_INTERRUPT":
-            raise
-        return ""
-    finally:
-        connection.set_progress_handler(None, 0)
+def _damage(connection: sqlite3.Connection) -> str:
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     return "" if found == "ok" else str(found)
 
 
@@ -162,18 +212,19 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepared(path: Path, gateway: str, max_size: int, quarantine: Path | None, reason: str) -> Opened:
+def _prepared(path: Path, gateway: str, max_size: int) -> Opened:
     connection = _connect(path)
     try:
         _migrate(connection, path, gateway)
-        pages = max(64, (max_size - min(_WAL, max_size // 4)) // _PAGE)
+        (page,) = connection.execute("PRAGMA page_size").fetchone()
+        pages = max((64 << 12) // page, (max_size - min(_WAL, max_size // 4)) // page)
         connection.execute(f"PRAGMA max_page_count = {pages}")
         (epoch,) = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
         _sync_directory(path)
     except BaseException:
         connection.close()
         raise
-    return Opened(connection, epoch, quarantine, reason)
+    return Opened(connection, epoch)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, gateway: str) -> None:
@@ -197,17 +248,44 @@ def _migrate(connection: sqlite3.Connection, path: Path, gateway: str) -> None:
 def _move_aside(path: Path) -> Path:
     """Rename the file with its log, never over another, and return the new name."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    aside = path.with_name(f"{path.name}.quarantine-{stamp}")
-    number = 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.quarantine-{stamp}-{number}")
+    latest = max((_when_aside(name) for name in _aside(path)), default=("", 0))
+    number = latest[1] + 1 if latest[0] >= stamp else 1  # its place in the order, also when the clock was set
+    stamp = max(stamp, latest[0])
+    aside = path.with_name(f"{path.name}.quarantine-{stamp}{f'-{number}' if number > 1 else ''}")
     for suffix in ("-wal", "-shm", ""):  # the file itself last: a half-done move is done again
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     _mark(path).unlink(missing_ok=True)
     _sync_directory(path)
     return aside
+
+
+def _clear_away(path: Path, most: int) -> list[str]:
+    """Delete the oldest of the files that were moved aside, beyond _ASIDE and *most* bytes; return which.
+
+    The newest stays, whatever its size.
+    """
+    names = sorted(_aside(path), key=_when_aside, reverse=True)
+    total, deleted = 0, list[str]()
+    for number, name in enumerate(names):
+        total += size_of(name)
+        if number and (number >= _ASIDE or total > most):
+            deleted.append(name.name)
+            for suffix in ("-wal", "-shm", ""):
+                name.with_name(name.name + suffix).unlink(missing_ok=True)
+    return deleted
+
+
+def _aside(path: Path) -> list[Path]:
+    """Return the files that were moved aside for *path*, without their logs."""
+    found = path.parent.glob(f"{glob.escape(path.name)}.quarantine-*")
+    return [one for one in found if not one.name.endswith(("-wal", "-shm"))]
+
+
+def _when_aside(name: Path) -> tuple[str, int]:
+    """Return what orders files by when they were moved aside: the stamp, and the number behind it."""
+    stamp, _, number = name.name.rpartition(".quarantine-")[2].partition("-")
+    return stamp, int(number) if number.isdecimal() else 1
 
 
 def _mark(path: Path) -> Path:

@@ -1,25 +1,33 @@
 """The writing side of the database: the one read-write connection, used in the writer's thread alone."""
 
+import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from gateway.clock import Instant
-from gateway.reading import Gap, Lane
+from gateway.reading import Gap, Lane, Reading, reading_of
+from gateway.store.ballast import Ballast
 from gateway.store.errors import Moved, primary
-from gateway.store.pending import Batch, Row, row_of_gap
+from gateway.store.form import Catalogue, Columns, Decoder, Press
+from gateway.store.ledger import Ledger
+from gateway.store.memory import Text
+from gateway.store.pending import Batch, Row, row_of, row_of_gap
+from gateway.store.schema import VERSION
 from gateway.store.tally import Drop, Tally
+from gateway.store.thin import thinned
 
 CHUNK = 5000  # rows that one DELETE takes: 1.7 ms, and the WAL stays small
-_CHECKPOINT = 500  # pages in the WAL after which they go into the database
-_PAGE = 4096
-_LABEL = {Lane.TELEMETRY: "device", Lane.EVENTS: "kind"}
+_CHECKPOINT = 2 << 20  # bytes in the WAL after which they go into the database
+_TREES = 6  # pages that a transaction changes beside those of its rows
+_PORTION = 1000  # readings that are thinned at once: some 15 ms in the writer's thread
+_TRIES = 4  # portions that are looked at for one commit
 _ANY_READING = {Lane.TELEMETRY: math.inf, Lane.EVENTS: -math.inf}  # decisions outlive readings
 _ANYTHING = dict.fromkeys(Lane, math.inf)
 
@@ -41,33 +49,59 @@ class Change:
     highs: dict[Lane, int] = field(default_factory=dict)
     drops: list[Drop] = field(default_factory=list)
     error: sqlite3.Error | None = None
+    released: bool = False
+    """The ballast went."""
 
 
 class Log:
     """Appends, drops and trims. Every method is one transaction, or none at all."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, ledger: Ledger | None = None) -> None:
         self._connection = connection
+        self._ledger = ledger
+        self._catalogue = Catalogue(connection)
+        self.ballast = Ballast(path)
+        self.handed = 0
+        """The last reading that was given to the delivery: what is on its way keeps its number."""
+        self._thinned = 0  # up to where the readings that wait are thinned, or cannot be
+        self._press, self._decoder = Press(), Decoder(connection)
         self._path = path
         self._inode = os.stat(path).st_ino
         self._highs: dict[Lane, int] = {lane: self._high(lane) for lane in Lane}
-        self._unchecked = 0  # pages written since the last complete checkpoint, estimated
+        self._unchecked = 0  # bytes written since the last complete checkpoint, estimated
+        (self._page,) = connection.execute("PRAGMA page_size").fetchone()
 
     def tallies(self) -> dict[Lane, Tally]:
         """Read the bookkeeping as it was last saved."""
         return {lane: self._tally(lane) for lane in Lane}
 
-    def commit(self, batches: Mapping[Lane, Batch], cursors: Cursors, at: Instant) -> Change:
-        """Append *batches*, making room if there is none. What failed is in the change's *error*.
+    def names(self) -> list[str]:
+        """Read under which names something is remembered. One that is no text is left out."""
+        rows = self._connection.execute("SELECT CAST(name AS BLOB) FROM memory NOT INDEXED")
+        return [name.decode("utf-8", "replace") for (name,) in rows if name is not None]
+
+    def commit(
+        self,
+        batches: Mapping[Lane, Batch],
+        cursors: Cursors,
+        at: Instant,
+        texts: Sequence[Text] = (),
+        save: bool = False,
+    ) -> Change:
+        """Append *batches*, making room if there is none, and remember *texts*: all of it, or nothing.
+
+        With *save* the cursors are written down as well, for a page and no commit more. What failed
+        is in the change's *error*.
 
         Rows that were dropped to make room are in the change also when the append failed in the end.
         """
         done = Change()
         while True:
             try:
-                return self._append(batches, at, done)
+                return self._append(batches, at, texts, done, cursors if save else None)
             except sqlite3.Error as error:
-                if primary(error) != "SQLITE_FULL" or not self._made_room(batches, cursors, at, done):
+                needed = _bytes(batches, texts) // self._page
+                if primary(error) != "SQLITE_FULL" or not self._made_room(needed, cursors, at, done):
                     done.error = error
                     return done
 
@@ -78,7 +112,7 @@ class Log:
             span = (max(wish.first, cursors[wish.lane] + 1), wish.last)
             rows = f"SELECT seq FROM {wish.lane} WHERE seq BETWEEN ? AND ? ORDER BY seq"
             held = [seq for (seq,) in self._connection.execute(rows, span)]
-            change.drops = [Drop(wish.lane, *run, wish.reason) for run in _runs(held)]
+            change.drops = [Drop(wish.lane, *run, wish.reason) for run in runs(held)]
             self._forget(change.drops, highs, at)
             self._save(cursors, highs)
         change.highs = dict(self._highs)
@@ -117,6 +151,16 @@ class Log:
         self._unchecked = 0 if complete else _CHECKPOINT // 2
         return complete
 
+    def crowded(self) -> bool:
+        """Tell whether forms and stamps should be pruned, and begin to note which are used."""
+        return self._catalogue.crowded()
+
+    def prune(self, used: Mapping[str, set[int]]) -> None:
+        """Forget the forms and stamps that no row needs: neither those *used*, nor any since `crowded`."""
+        with self._transaction():
+            for table, numbers in used.items():
+                self._catalogue.prune(table, numbers)
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -126,15 +170,22 @@ class Log:
         """Give the last numbers to work on; they count once the transaction is durable."""
         self._check_place()
         highs = dict(self._highs)
+        if self._ledger:
+            self._ledger.begin()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield highs
+            if self._ledger:
+                self._ledger.save()
             self._connection.execute("COMMIT")
+            self._highs = highs
         finally:
+            self._catalogue.settle(self._highs is highs)
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-        self._highs = highs
-        self._unchecked += 4
+        if self._ledger:
+            self._ledger.committed()
+        self._unchecked += _TREES * self._page
 
     def _check_place(self) -> None:
         """Raise Moved unless the file is where it was opened: SQLite itself does not look."""
@@ -147,7 +198,14 @@ class Log:
                 f"{self._path} was moved away or replaced while in use: put it back, or restart lamppost"
             )
 
-    def _append(self, batches: Mapping[Lane, Batch], at: Instant, change: Change) -> Change:
+    def _append(
+        self,
+        batches: Mapping[Lane, Batch],
+        at: Instant,
+        texts: Sequence[Text],
+        change: Change,
+        cursors: Cursors | None,
+    ) -> Change:
         lost = []
         with self._transaction() as highs:
             first = {}
@@ -158,17 +216,45 @@ class Log:
                 first[lane] = highs[lane] + 1
                 self._insert(lane, batch.rows, highs)
             self._forget(lost, highs, at)
-            if lost:
+            if cursors is not None:
+                self._save(cursors, highs)
+            elif lost:
                 self._save_highs(highs)
-        self._unchecked += 2 * sum(map(_size, batches.values())) // _PAGE
+            self._remember(texts)
+        self._unchecked += _bytes(batches, texts)
         change.first, change.highs = first, dict(self._highs)
         change.drops += lost
         return change
 
     def _insert(self, lane: Lane, rows: Sequence[Row], highs: dict[Lane, int]) -> None:
-        numbered = ((seq, r.time, r.label, r.body) for seq, r in enumerate(rows, highs[lane] + 1))
-        self._connection.executemany(f"INSERT INTO {lane} VALUES (?, ?, ?, ?)", numbered)
+        if self._ledger and lane is Lane.EVENTS:
+            rows = list(self._ledger.link(rows, highs[lane]))
+        if lane is Lane.EVENTS:
+            numbered = ((seq, r.time, r.label, r.body) for seq, r in enumerate(rows, highs[lane] + 1))
+            self._connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", numbered)
+        else:
+            self._write_readings(rows, highs[lane] + 1)
         highs[lane] += len(rows)
+
+    def _write_readings(self, rows: Sequence[Row], first: int) -> None:
+        values = (self._values(seq, row) for seq, row in enumerate(rows, first))
+        self._connection.executemany("INSERT INTO telemetry VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def _values(self, seq: int, row: Row) -> tuple[object, ...]:
+        """Return a reading's columns: its text under its device, or its numbers with what they belong to."""
+        if row.packed is None:
+            return seq, row.time, row.label, row.body, None, None
+        numbers = self._catalogue.numbers(row.packed)
+        if numbers is None:
+            return seq, row.time, row.label, row.text, None, None
+        return seq, row.time, "", row.packed.data, *numbers
+
+    def _remember(self, texts: Iterable[Text]) -> None:
+        for text in texts:
+            if text.body is None:
+                self._connection.execute("DELETE FROM memory WHERE name = ?", (text.name,))
+            else:
+                self._connection.execute("INSERT OR REPLACE INTO memory VALUES (?, ?, ?)", text)
 
     def _forget(self, drops: Iterable[Drop], highs: dict[Lane, int], at: Instant) -> None:
         """Delete the rows of *drops*, note them, and announce each as a gap."""
@@ -185,30 +271,97 @@ class Log:
         if not grown.rowcount:
             self._connection.execute("INSERT INTO dropped VALUES (?, ?, ?, ?, ?)", (*drop, time))
 
-    def _made_room(self, batches: Mapping[Lane, Batch], cursors: Cursors, at: Instant, done: Change) -> bool:
-        """Free pages: delivered readings, then events, then the oldest held readings. False: no help."""
+    def _made_room(self, needed: int, cursors: Cursors, at: Instant, done: Change) -> bool:
+        """Free *needed* pages. False: no help.
+
+        First go delivered readings. Then, where it is the disk that is full, the ballast; what is held stays
+        while somebody frees the disk. Where it is the store, the oldest readings held are thinned, then they
+        go, and last the delivered events.
+        """
         try:
             if self.full_of_pages:
                 self.checkpoint()
-            if self.trim(cursors, _ANY_READING) or self.trim(cursors, _ANYTHING):
+            if self.trim(cursors, _ANY_READING):
                 return True
-            if not self._at_cap(batches):
-                return False  # the disk itself is full: what is held shall stay while somebody frees it
-            oldest = self._oldest(cursors[Lane.TELEMETRY])
-            drops = self.drop(Drop(Lane.TELEMETRY, 0, oldest, "full"), cursors, at).drops if oldest else []
+            if not self._at_cap(needed):
+                done.released = self.ballast.release()
+                return done.released
+            if self._shed(self.thin, cursors, at, done) or self._shed(self._drop_oldest, cursors, at, done):
+                return True
+            return bool(self.trim(cursors, _ANYTHING))
         except sqlite3.Error:
             return False
-        done.drops += drops
-        done.highs = dict(self._highs)
+
+    def _shed(
+        self, way: Callable[[Cursors, Instant], Change], cursors: Cursors, at: Instant, done: Change
+    ) -> bool:
+        drops = way(cursors, at).drops
+        if drops:
+            done.drops += drops
+            done.highs = dict(self._highs)
         return bool(drops)
 
-    def _at_cap(self, batches: Mapping[Lane, Batch]) -> bool:
+    def _drop_oldest(self, cursors: Cursors, at: Instant) -> Change:
+        oldest = self._oldest(cursors[Lane.TELEMETRY])
+        return self.drop(Drop(Lane.TELEMETRY, 0, oldest, "full"), cursors, at) if oldest else Change()
+
+    def thin(self, cursors: Cursors, at: Instant) -> Change:
+        """Make means of the oldest readings that wait, none of which the delivery was given yet.
+
+        They take the last of the numbers; the others are dropped and announced, with where the means are.
+        """
+        for _ in range(_TRIES):
+            after = max(cursors[Lane.TELEMETRY], self.handed, self._thinned)
+            span = self._portion(after)
+            if span is None:
+                break
+            first, readings = span
+            last = first + len(readings) - 1
+            self._thinned = max(first, last)
+            left = thinned(readings)
+            if readings and len(left) <= len(readings) // 2:
+                return self._replace(first, last, left, cursors, at)
+        return Change()
+
+    def _portion(self, after: int) -> tuple[int, list[Reading]] | None:
+        """Return the first number behind *after* and the readings from there up to a hole or what is none.
+
+        None where there are too few behind *after*: the newest stay as they are.
+        """
+        columns = Columns(VERSION).of(Lane.TELEMETRY)
+        query = f"SELECT seq, {columns} FROM telemetry WHERE seq > ? ORDER BY seq LIMIT ?"
+        found = self._connection.execute(query, (after, _PORTION)).fetchall()
+        if len(found) < _PORTION:
+            return None
+        first, readings = found[0][0], list[Reading]()
+        for number, (seq, *row) in enumerate(found, first):
+            reading = _reading(self._decoder.text(*row)) if seq == number else None
+            if reading is None:
+                break
+            readings.append(reading)
+        return first, readings
+
+    def _replace(self, first: int, last: int, left: list[Reading], cursors: Cursors, at: Instant) -> Change:
+        change, begin = Change(), last - len(left) + 1
+        reason = f"thinned: {begin} to {last} are what is left, one for each device and minute"
+        with self._transaction() as highs:
+            drop = Drop(Lane.TELEMETRY, first, begin - 1, "thinned")
+            self._connection.execute("DELETE FROM telemetry WHERE seq BETWEEN ? AND ?", (first, last))
+            rows = [row_of(reading, None, self._press) for reading in left]
+            self._write_readings(rows, begin)
+            self._note(drop, at.time)
+            gap = row_of_gap(Gap(at, Lane.TELEMETRY, first, begin - 1, reason))
+            self._insert(Lane.EVENTS, [gap], highs)
+            self._save(cursors, highs)
+        change.drops, change.highs = [drop], dict(self._highs)
+        return change
+
+    def _at_cap(self, needed: int) -> bool:
         cap, pages, free = (
             self._connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("max_page_count", "page_count", "freelist_count")
         )
-        needed = 2 * sum(map(_size, batches.values())) // _PAGE + 16
-        return bool(pages - free + needed >= cap)
+        return bool(pages - free + needed + 16 >= cap)
 
     def _oldest(self, cursor: int) -> int:
         """Return the last of the oldest sixteenth of the readings held, at most CHUNK; 0 if none is held."""
@@ -255,11 +408,13 @@ class Log:
         return tally
 
 
-def _size(batch: Batch) -> int:
-    return sum(row.size for row in batch.rows)
+def _bytes(batches: Mapping[Lane, Batch], texts: Iterable[Text]) -> int:
+    """Return about how many bytes of pages a commit changes, those of the trees above its rows included."""
+    rows = sum(row.bytes for batch in batches.values() for row in batch.rows)
+    return 2 * (rows + sum(len(text.body or "") for text in texts))
 
 
-def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+def runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield the first and last of each run of consecutive *numbers*, which ascend."""
     if not numbers:
         return
@@ -269,3 +424,9 @@ def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
             yield first, one
             first = other
     yield first, numbers[-1]
+
+
+def _reading(text: str | None) -> Reading | None:
+    with suppress(KeyError, TypeError, ValueError, AttributeError):
+        return reading_of(json.loads(text or ""))
+    return None

@@ -8,22 +8,33 @@ from typing import NamedTuple
 
 from gateway.reading import Gap, Lane, Reading, Record, encode, lane_of
 from gateway.store.errors import StoreError
+from gateway.store.form import Packed, Press
 
 LARGEST = 64 * 1024
 """Bytes of the largest record: well below what a broker takes, and a hundred times an ordinary one."""
 
+_BESIDE = 24  # bytes of a row beside its text or numbers
 _OVERHEAD = 300  # bytes of a row's own objects beside its text, measured with CPython 3.11
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """A record as it is stored. *label* is the device of a reading, the kind of anything else."""
+    """A record as it is stored. *label* is the device of a reading, the kind of anything else.
+
+    Its text is in *body*, but for a reading that is *packed*.
+    """
 
     lane: Lane
     time: float
     label: str
     body: str
     done: asyncio.Future[int] | None = None  # who waits for it to be durable
+    packed: Packed | None = None
+
+    @property
+    def text(self) -> str:
+        """The record's JSON text."""
+        return self.packed.text() if self.packed else self.body
 
     @property
     def wanted(self) -> bool:
@@ -38,7 +49,12 @@ class Row:
     @property
     def size(self) -> int:
         """About how much memory it takes [bytes]."""
-        return len(self.body) + len(self.label) + _OVERHEAD
+        return self.bytes + _OVERHEAD
+
+    @property
+    def bytes(self) -> int:
+        """About how much of the file it takes [bytes]."""
+        return len(self.packed.data) + _BESIDE if self.packed else len(self.body) + len(self.label) + _BESIDE
 
 
 class Batch(NamedTuple):
@@ -51,10 +67,15 @@ class Batch(NamedTuple):
 EMPTY = Batch(0, [])
 
 
-def row_of(record: Record, done: asyncio.Future[int] | None = None) -> Row:
-    """Return *record* as a row. Raises StoreError for one that is no JSON or larger than LARGEST."""
+def row_of(record: Record, done: asyncio.Future[int] | None = None, press: Press | None = None) -> Row:
+    """Return *record* as a row, a reading packed by *press* if it can be.
+
+    Raises StoreError for one that is no JSON or larger than LARGEST.
+    """
     label = record.device if isinstance(record, Reading) else str(record.body()["kind"])
     try:
+        if isinstance(record, Reading) and press and (packed := press.pack(record)):
+            return Row(Lane.TELEMETRY, packed.time, label, "", done, packed)
         body = encode(record)
         size = len(body.encode())
     except (ValueError, TypeError) as error:
@@ -88,6 +109,10 @@ class Pending:
         self._size += row.size
         while self._size > self._bound and len(self._rows) > 1:
             self._lose(self._rows.popleft())
+
+    def rows(self) -> list[Row]:
+        """Return what is not on the disk yet as far as anybody knows, oldest first."""
+        return [row for row in (*self._taken.rows, *self._rows) if row.wanted]
 
     def take(self, limit: int) -> Batch:
         """Return the next up to *limit* rows for a commit, to be followed by `committed` or `failed`."""

@@ -29,7 +29,39 @@ def _first(db: "Database") -> None:
     db.table("lane").insert_all({"name": name, "high": 0, "cursor": 0} for name in ("telemetry", "events"))
 
 
-MIGRATIONS: "tuple[Callable[[Database], None], ...]" = (_first,)
+def _second(db: "Database") -> None:
+    """Version 2. What must outlive a restart: the latest text under each name."""
+    shape = {"name": str, "time": float, "body": str}
+    db.table("memory").create(shape, pk="name", not_null={"time", "body"})
+
+
+def _third(db: "Database") -> None:
+    """Version 3. The decision ledger: where it ends, and a hash for each decision, which outlives its text.
+
+    Decisions up to event *since* are older than the ledger. A file that an older version had meanwhile has
+    its ledger still, and goes on with it.
+    """
+    shape = {"id": int, "size": int, "last": bytes, "state": str, "since": int}
+    named = {"size", "last", "state", "since"}
+    db.table("ledger").create(shape, pk="id", not_null=named, if_not_exists=True)
+    shape = {"seq": int, "leaf": bytes, "event": int}
+    db.table("leaves").create(shape, pk="seq", not_null={"leaf", "event"}, if_not_exists=True)
+    rows = "SELECT max(high, (SELECT coalesce(max(seq), 0) FROM events)) FROM lane WHERE name = 'events'"
+    (since,) = db.execute(rows).fetchone()
+    begin = {"id": 1, "size": 0, "last": bytes(32), "state": "", "since": since}
+    db.table("ledger").insert(begin, ignore=True)
+
+
+def _fourth(db: "Database") -> None:
+    """Version 4. Readings lie compact, see form.py. Those that are there stay, and are read, as they are."""
+    for name in ("form", "stamp"):
+        shape, named = {"id": int, "device": str, "body": str}, {"device", "body"}
+        db.table(name).create(shape, pk="id", not_null=named, if_not_exists=True)
+        if name not in db.table("telemetry").columns_dict:
+            db.table("telemetry").add_column(name, int)
+
+
+MIGRATIONS: "tuple[Callable[[Database], None], ...]" = (_first, _second, _third, _fourth)
 VERSION = len(MIGRATIONS)
 
 
@@ -65,4 +97,21 @@ def inconsistency(connection: sqlite3.Connection) -> str:
         numbers += connection.execute(f"SELECT coalesce(max(seq), 0) FROM {lane}").fetchone()
     if not all(isinstance(number, int) and 0 <= number < _LIMIT for number in (*numbers, *chain(*ranges))):
         return "its bookkeeping is not made of numbers"
+    if version > 1:  # every page of it: one that cannot be read must show here, not in the middle of a start
+        connection.execute("SELECT CAST(name AS BLOB), CAST(body AS BLOB) FROM memory NOT INDEXED").fetchall()
+    if version > 3:
+        connection.execute(
+            "SELECT count(form), count(stamp) FROM (SELECT form, stamp FROM telemetry LIMIT 1)"
+        )
+        for name in ("form", "stamp"):
+            connection.execute(f"SELECT count(*), max(id) FROM {name}").fetchall()
+    return _disagreement(connection) if version > 2 else ""
+
+
+def _disagreement(connection: sqlite3.Connection) -> str:
+    """Return in what the ledger's end and its last hash differ, or ""."""
+    ends = connection.execute("SELECT size, last FROM ledger").fetchall()
+    leaf = connection.execute("SELECT seq, leaf FROM leaves ORDER BY seq DESC LIMIT 1").fetchone()
+    if ends != [leaf or (0, bytes(32))] or not isinstance(ends[0][1], bytes):
+        return "its ledger does not end where it says"
     return ""

@@ -1,36 +1,52 @@
 """The door to the store: what the rest of the gateway calls, in the event loop."""
 
 import asyncio
+import json
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from drivers.device import Clock
 from gateway import config
 from gateway.clock import Instant, LoopClock, Now
-from gateway.reading import Lane, Record
+from gateway.reading import Decision, Lane, Record, lane_of
 from gateway.store.errors import StoreError, advice
 from gateway.store.file import Lock, open_database
+from gateway.store.form import Press, parsed
 from gateway.store.keeper import Keeper
-from gateway.store.log import Log, Stored
-from gateway.store.pending import row_of
+from gateway.store.ledger import DECISION, Head, Ledger, Linker, spelled
+from gateway.store.log import Log, Stored, runs
+from gateway.store.memory import Text
+from gateway.store.pending import Row, row_of
 from gateway.store.reader import Found, Reader
 from gateway.store.salvage import salvage
 from gateway.store.tally import Counts, Drop
+from gateway.store.wear import Wear
 from gateway.store.worker import Worker
 
 Release: TypeAlias = Callable[[], Awaitable[None]]
 
 _AGAIN = 5.0  # [s] before a failed reading of the log is tried again
 _CLOSING = 1.3  # [s] that closing may take when the disk does not answer
+_CHUNK = 500  # readings that are replayed at once: 3 ms in the reader's thread
 _REASON = 500  # characters of a reason for dropping that are kept
 
 
 class Store:
     """Numbers records, makes them durable, and keeps them until they are delivered or dropped."""
 
-    def __init__(self, epoch: str, keeper: Keeper, release: Release, path: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        epoch: str,
+        keeper: Keeper,
+        release: Release,
+        path: Path,
+        clock: Clock,
+        now: Callable[[], Instant],
+        linker: Linker | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
         """Use `Store.open`. *release* lets go of the file."""
         self.epoch = epoch
         self._keeper = keeper
@@ -38,6 +54,10 @@ class Store:
         self._outlet = Reader(path, "store-outlet")  # for the delivery
         self._views = Reader(path, "store-views")  # for people, whose queries may take longer
         self._clock = clock
+        self._now = now
+        self._linker = linker
+        self._ledger = ledger
+        self._press = Press()
 
     @classmethod
     async def open(
@@ -46,37 +66,42 @@ class Store:
         gateway: str,
         clock: Clock | None = None,
         now: Callable[[], Instant] | None = None,
+        linker: Linker | None = None,
     ) -> "Store":
-        """Open the store of *gateway*, or begin one. Raises StoreError that says what to do."""
+        """Open the store of *gateway*, or begin one. Raises StoreError that says what to do.
+
+        Without a *linker* decisions are kept as they are, outside of any ledger.
+        """
         now, clock, path = now or Now(), clock or LoopClock(), settings.path
         lock = Lock(path)
         writer = Worker("store-writer")
 
-        def begin() -> tuple[str, Log]:
+        def begin() -> tuple[str, Log, Ledger | None]:
             opened = open_database(path, gateway, settings.max_size)
-            log = Log(opened.connection, path)
-            if opened.quarantine is not None:
-                salvage(opened.quarantine, opened.reason, log, gateway, now())
-            return opened.epoch, log
+            ledger = Ledger(opened.connection, linker) if linker else None
+            log = Log(opened.connection, path, ledger)
+            salvage(opened, log, gateway, now(), ledger)
+            return opened.epoch, log, ledger
 
         try:
-            epoch, log = await writer.call(begin)
+            epoch, log, ledger = await writer.call(begin)
             keep = {Lane.TELEMETRY: settings.keep, Lane.EVENTS: settings.keep_events}
-            keeper = Keeper(log, writer, path, settings.commit, keep, now, clock)
+            wear = Wear(clock.monotonic(), settings.endurance)
+            keeper = Keeper(log, writer, path, settings.commit, keep, now, clock, wear)
             await keeper.start()
         except BaseException as error:
             await writer.stop(lock.release)
             if isinstance(error, sqlite3.Error):
                 raise StoreError(f"{path}: {advice(error)}") from error
             raise
-        return cls(epoch, keeper, lambda: writer.stop(lock.release), path, clock)
+        return cls(epoch, keeper, lambda: writer.stop(lock.release), path, clock, now, linker, ledger)
 
     def add(self, record: Record) -> None:
         """Take *record* for the next commit: at once, but a reading within the commit interval.
 
         Raises StoreError for a record that can never be written (no JSON, or more than 64 KiB).
         """
-        self._keeper.put(row_of(record))
+        self._keeper.put(self._row(record))
 
     async def record(self, record: Record) -> int:
         """Return *record*'s number once it is durable, with all that was added before it.
@@ -85,8 +110,40 @@ class Store:
         that is cancelled is withdrawn, unless it is already on its way to the disk.
         """
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._keeper.put(row_of(record, done))
+        self._keeper.put(self._row(record, done))
         return await done
+
+    def _row(self, record: Record, done: asyncio.Future[int] | None = None) -> Row:
+        if self._linker is None or not isinstance(record, Decision):
+            return row_of(record, done, self._press)
+        return Row(lane_of(record), record.at.time, DECISION, spelled(self._linker, record.body()), done)
+
+    @property
+    def head(self) -> Head | None:
+        """Where the ledger of decisions ends, as far as it is durable; None where none is kept."""
+        return self._ledger.head if self._ledger else None
+
+    @property
+    def doubt(self) -> str:
+        """What was wrong with the last decision in the ledger when the store was opened, or ""."""
+        return self._ledger.doubt if self._ledger else ""
+
+    async def leaves(self, after: int, upto: int) -> list[bytes]:
+        """Return the hashes of the ledger's records behind *after* up to *upto*. Raises StoreError."""
+        try:
+            return await self._views.leaves(after, upto)
+        except sqlite3.Error as error:
+            raise StoreError(advice(error)) from error
+
+    async def linked(self, seq: int) -> dict[str, Any] | None:
+        """Return record *seq* of the ledger: `seq`, `leaf` and, unless it is gone, `text`; None: no such.
+
+        Raises StoreError.
+        """
+        try:
+            return await self._views.linked(seq)
+        except sqlite3.Error as error:
+            raise StoreError(advice(error)) from error
 
     async def after(self, lane: Lane, seq: int, limit: int) -> list[Stored]:
         """Return up to *limit* durable records behind *seq*, in order. A failing disk makes it wait.
@@ -95,10 +152,10 @@ class Store:
         """
         while True:
             found = await self._read(lane, seq, limit)
-            rows = [Stored(one.seq, one.body) for one in found if one.record is not None]
-            for one in found:
-                if one.record is None:
-                    await self.drop(lane, one.seq, one.seq, "damaged")
+            rows = [Stored(one.seq, one.body) for one in found if one.body is not None]
+            if len(rows) < len(found):
+                for first, last in runs([one.seq for one in found if one.body is None]):
+                    await self.drop(lane, first, last, "damaged")
             if rows or not found:
                 return rows
             seq = found[-1].seq
@@ -142,9 +199,11 @@ class Store:
         kind: str | None = None,
         before: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the newest *limit* records with a number below *before*, newest first, each with its `seq`.
+        """Return the newest *limit* records with a number below *before*, newest first.
 
-        *device* selects readings, *kind* events. Looks at most 100,000 records back. Raises StoreError.
+        Each comes with that number: a reading's is `seq`, an event's `event`, for a decision has a `seq` of
+        its own in the ledger. *device* selects readings, *kind* events. Looks at most 100,000 records back.
+        Raises StoreError.
         """
         end = self.durable(lane) + 1 if before is None else before
         label = device if lane is Lane.TELEMETRY else kind
@@ -160,8 +219,60 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(advice(error)) from error
 
+    def remember(self, name: str, text: str) -> None:
+        """Keep *text* under *name*, in place of what was there, durable with the next commit.
+
+        While the disk does not take it, it waits in memory. Raises ValueError for a text of more than 64 KiB,
+        and for a name beyond the 256th.
+        """
+        self._keeper.remember(Text(name, self._now().time, text))
+
+    def forget(self, name: str) -> None:
+        """Keep nothing under *name* any more. No error where nothing was."""
+        self._keeper.remember(Text(name, self._now().time, None))
+
+    async def remembered(self) -> dict[str, str]:
+        """Return every text by its name, also what is not durable yet. Raises StoreError.
+
+        One that the disk has made unreadable is left out.
+        """
+        waiting = self._keeper.memory.waiting()
+        try:
+            found = await self._views.remembered()
+        except sqlite3.Error as error:
+            self._keeper.neglect("reading", error)
+            raise StoreError(advice(error)) from error
+        latest: dict[str, str | None] = {**found, **{text.name: text.body for text in waiting}}
+        return {name: body for name, body in latest.items() if body is not None}
+
+    def replay(self, since: float) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield the readings from the first of *since* [s, Unix] or later up to now, in order, in chunks.
+
+        Now is the time of this call; what is not durable yet comes last. Behind the first, readings may be
+        older than *since* where the clock was set back. Where it was set forward and back long before, the
+        first is found as far as `reader.LOOK_BACK` tells. A record that the disk has made unreadable is left
+        out. Raises StoreError.
+        """
+        upto, waiting = self.durable(Lane.TELEMETRY), self._keeper.waiting(Lane.TELEMETRY)
+        return self._replay(since, upto, waiting)
+
+    async def _replay(
+        self, since: float, upto: int, waiting: Sequence[Row]
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        try:
+            after = await self._views.before(since, upto)
+            while found := await self._views.after(Lane.TELEMETRY, after, upto, _CHUNK):
+                after = found[-1].seq
+                yield [dict(parsed(one.body)) for one in found if one.body is not None]
+        except sqlite3.Error as error:
+            self._keeper.neglect("reading", error)
+            raise StoreError(advice(error)) from error
+        for start in range(0, len(waiting), _CHUNK):
+            yield [json.loads(row.text) for row in waiting[start : start + _CHUNK] if row.time >= since]
+
     async def _read(self, lane: Lane, seq: int, limit: int) -> list[Found]:
         while True:
+            self._keeper.handed(lane, seq + limit)
             try:
                 found = await self._outlet.after(lane, seq, self.durable(lane), limit)
             except sqlite3.Error as error:
@@ -172,7 +283,9 @@ class Store:
                 return found
 
     def status(self) -> dict[str, object]:
-        """Return `writable`, `problem` (a sentence), `path`, `bytes`, `waiting` and `committed_age` [s]."""
+        """Return `writable`, `problem` (a sentence), `path`, `bytes`, `waiting`, `committed_age` [s],
+        `checked_age` [s], `ballast`, `wear` (see `Wear.status`), and `state`, a word of docs/store.md.
+        """
         return self._keeper.status()
 
     @property

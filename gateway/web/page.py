@@ -1,5 +1,6 @@
 """The page: one HTML text from one status. No script is needed to read it; a small one keeps it fresh."""
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
@@ -9,13 +10,18 @@ from typing import Any
 
 from gateway.web import words
 from gateway.web.decisions import decisions
+from gateway.web.live import live
 from gateway.web.markup import Markup, join, markup, tag
+from gateway.web.notice import notice
 from gateway.web.verdict import fresh, problems
 from gateway.web.words import count, span
 
 _HERE = Path(__file__).parent
 _STYLE = (_HERE / "page.css").read_text(encoding="utf-8")
 _SKELETON = Template((_HERE / "page.html").read_text(encoding="utf-8"))
+_ALIVE = re.compile(
+    r"<script>.*?</script>\n|<noscript>.*?</noscript>\n|<a class=\"skip\".*?</a>\n", re.DOTALL
+)
 _SCRIPT = _SKELETON.template.partition("<script>")[2].partition("</script>")[0]
 
 
@@ -38,11 +44,15 @@ LAMP = Markup(
 Status = Mapping[str, Any]
 
 
-def page(status: Status, explain: Callable[[dict[str, Any]], str]) -> str:
-    """Return the whole page for *status*, in which *explain* puts each decision into words."""
+def page(status: Status, explain: Callable[[dict[str, Any]], str], register: Status | None = None) -> str:
+    """Return the whole page for *status*, in which *explain* puts each decision into words.
+
+    The notice comes first: what the *register* says, and what is so now.
+    """
     title = status["place"].get("name") or status["gateway"]
     main = tag(
         "main",
+        notice(register, live(status, register, explain)),
         _verdict(problems(status)),
         _section("now", "What it measures", tag("div", *_devices(status), class_="cards")),
         _section("switches", "What it may switch", *_switches(status["switches"])),
@@ -52,6 +62,16 @@ def page(status: Status, explain: Callable[[dict[str, Any]], str]) -> str:
     )
     body = join(_head(title, status), main, _foot(status))
     return _SKELETON.substitute(title=markup(f"{title} · Lamppost"), style=_STYLE, body=body)
+
+
+def paper(register: Status) -> str:
+    """Return the notice alone, for where no gateway runs: what only a running one knows is left out."""
+    title = register["place"].get("name") or register["gateway"]
+    where = " · ".join(filter(None, [f"Gateway {register['gateway']}", words.place(register["place"])]))
+    head = tag("header", LAMP, tag("div", tag("h1", title), tag("p", where)), id="head")
+    body = join(head, tag("main", notice(register, None)))
+    html = _SKELETON.substitute(title=markup(f"{title} · Lamppost"), style=_STYLE, body=body)
+    return _ALIVE.sub("", html)
 
 
 def _section(id: str, title: str, *parts: object) -> Markup:
@@ -254,6 +274,8 @@ LINKS = {
     "status": "/status",
     "readings": "/readings",
     "decisions": "/decisions",
+    "pending": "/pending",
+    "ledger": "/ledger",
     "metrics": "/metrics",
     "openapi": "/openapi.json",
 }

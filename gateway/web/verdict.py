@@ -43,6 +43,8 @@ def _records(status: Status) -> Iterator[str]:
         yield _sentence(f"the store cannot be written: {store['problem']}")
     elif store["problem"]:
         yield _sentence(f"the store has trouble: {store['problem']}")
+    if problem := status["ledger"]["problem"]:
+        yield _sentence(f"the ledger is not signed: {problem}")
     held = sum(lane["held"] for lane in store["lanes"].values())
     why = f": {mqtt['reason'].rstrip('.')}" if mqtt["reason"] else ""
     if mqtt["state"] == "refused":

@@ -9,23 +9,32 @@ from drivers.device import Quantity
 UNITS: Mapping[str, tuple[str, int]] = {
     "1": ("", 0),
     "%": ("%", 1),
+    "%/h": ("%/h", 2),
     "/cm3": ("/cm³", 1),
     "A": ("A", 3),
     "Cel": ("°C", 1),
+    "K/h": ("K/h", 2),
     "Ohm": ("Ω", 0),
     "V": ("V", 2),
+    "V/h": ("V/h", 3),
     "W": ("W", 2),
     "[ppb]": ("ppb", 1),
     "[ppm]": ("ppm", 0),
     "dB": ("dB", 1),
     "deg": ("°", 2),
+    "deg/d": ("°/d", 3),
+    "deg/s": ("°/s", 2),
     "hPa": ("hPa", 1),
+    "hPa/h": ("hPa/h", 2),
     "kg": ("kg", 1),
+    "kg/h": ("kg/h", 2),
     "m": ("m", 3),
+    "m/h": ("m/h", 3),
     "m/s": ("m/s", 1),
     "m/s2": ("m/s²", 3),
     "mm": ("mm", 1),
     "mm/h": ("mm/h", 1),
+    "s": ("s", 0),
     "ug/m3": ("µg/m³", 1),
     "um": ("µm", 2),
 }
@@ -63,6 +72,8 @@ LABELS: Mapping[str, str] = {
 LOGICAL: Mapping[str, tuple[str, str]] = {
     "active": ("quiet", "active"),
     "closed": ("open", "closed"),
+    "dry": ("no", "yes"),
+    "stale": ("no", "yes"),
     "on": ("off", "on"),
     "wet": ("dry", "wet"),
 }
@@ -85,8 +96,19 @@ MISSING: Mapping[str, str] = {
 
 _ORDER = {str(quantity): place for place, quantity in enumerate(Quantity)}
 
-MODES: Mapping[str, str] = {"shadow": "Pilot: nothing moves", "off": "Acts by itself"}
+MODES: Mapping[str, str] = {
+    "shadow": "Pilot: nothing moves",
+    "in": "Asks a person first",
+    "on": "Acts unless a person forbids it",
+    "off": "Acts by itself",
+}
 OUTCOMES: Mapping[str, str] = {
+    "asked": "Asked",
+    "approved": "Approved",
+    "vetoed": "Vetoed",
+    "lapsed": "Lapsed",
+    "overridden": "By hand",
+    "commanded": "Ordered",
     "acted": "Acted",
     "shadowed": "Would have",
     "refused": "Refused",

@@ -1,19 +1,36 @@
 """One pole's switches on emulated pins, with a journal, permissives and faults that a test sets."""
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from drivers.board.switch import Driver
 from drivers.bus import BusError
 from drivers.emulated import EmulatedPins
 from gateway.clock import Instant, LoopClock, Quality
-from gateway.control import Control, Limits, Permissive, Switch
-from gateway.reading import Condition, Decision, Event, Input, Mode, Outcome, Record, SwitchOn, Transition
+from gateway.control import Control, Desk, Limits, Permissive, Ruled, Switch
+from gateway.reading import (
+    Answer,
+    Condition,
+    Decision,
+    Event,
+    Grant,
+    Input,
+    Mode,
+    Order,
+    OrderKind,
+    Outcome,
+    Record,
+    SwitchOn,
+    Transition,
+)
 
 SIREN, MOTOR = 5, 6
+START = 1_700_000_000.0  # [s, Unix] when the loop's time is 0
+GRANT = Grant("ada", "a trial", START + 1e7)
 
 
 @dataclass
@@ -53,6 +70,8 @@ class Paper:
     fail: bool = False
     records: list[Record] = field(default_factory=list)
     tries: int = 0
+    waiting: str = ""  # what is to be remembered, and is on the disk with the next record
+    remembered: str = ""
 
     async def record(self, record: Record) -> int:
         self.tries += 1
@@ -60,13 +79,14 @@ class Paper:
         if self.fail:
             raise JournalError("the disk is full")
         self.records.append(record)
+        self.remembered = self.waiting
         self.log.append((asyncio.get_running_loop().time(), "record", record))
         return len(self.records)
 
 
 def instant() -> Instant:
     mono = asyncio.get_running_loop().time()
-    return Instant(1_700_000_000 + mono, mono, "boot", Quality.SYNCHRONIZED)
+    return Instant(START + mono, mono, "boot", Quality.SYNCHRONIZED)
 
 
 class Rig:
@@ -78,12 +98,17 @@ class Rig:
         min_off: float = 0.0,
         permissive: bool = True,
         act_unrecorded: bool = False,
+        journal: Paper | None = None,
+        **limits: Any,
     ) -> None:
         clock = LoopClock()
-        self.log: list[tuple[float, str, Any]] = []
+        self.log: list[tuple[float, str, Any]] = journal.log if journal else []
         self.pins = EmulatedPins(clock)
         self.wires = Wires(self.pins, self.log)
-        self.journal = Paper(self.log)
+        self.journal = journal or Paper(self.log)
+        self.reachable = True
+        self.ages = 1.0
+        self.number = 0
         self.lid: bool | None = True
         self.broken = False
         self.timeless = False
@@ -91,15 +116,58 @@ class Rig:
         self.changed: list[str] = []
         lid = Permissive("lid.closed", self._lid)
         switches = {
-            "siren": Switch(Driver(self.wires, SIREN, clock), Limits(False, max_on, min_off), act_unrecorded),
-            "motor": Switch(
-                Driver(self.wires, MOTOR, clock), Limits(False, max_on, min_off, (lid,) if permissive else ())
+            "siren": self._switch(SIREN, Limits(False, max_on, min_off, **limits), act_unrecorded),
+            "motor": self._switch(
+                MOTOR, Limits(False, max_on, min_off, (lid,) if permissive else (), **limits)
             ),
         }
         place = {"name": "Quay 3", "latitude": 52.0, "longitude": None}
         self.control = Control(
-            switches, self.journal, self._now, clock, place, self.changed.append, self._beat
+            switches,
+            self.journal,
+            self._now,
+            clock,
+            place,
+            self.changed.append,
+            self._beat,
+            reachable=lambda: self.reachable,
+            lookup=lambda name: Input(name, 1.0, self.ages),
+            keep=self._keep,
         )
+        self.desk = Desk(self.control)
+
+    def _switch(self, line: int, limits: Limits, act_unrecorded: bool = False) -> Switch:
+        driver = Driver(self.wires, line, LoopClock())
+        excludes = tuple(name for name in limits.excludes if name != {SIREN: "siren", MOTOR: "motor"}[line])
+        return Switch(driver, replace(limits, excludes=excludes), act_unrecorded, driver.measure)
+
+    def _keep(self) -> None:
+        self.journal.waiting = json.dumps(self.control.save())
+
+    def know(self, *rules: str, mode: Mode = Mode.OFF, grant: Grant | None = GRANT, says: str = "") -> None:
+        """Tell control of *rules*, all in *mode*."""
+        self.control.know([Ruled(rule, 3, "d1", mode, grant, says) for rule in rules])
+
+    def paper_transition(
+        self, mode: Mode, grant: Grant | None, *commands: Any, firing: bool = True
+    ) -> Transition:
+        """Return a transition of the rule flood with a *grant* of its own."""
+        return replace(transition(*commands, mode=mode, firing=firing), grant=grant)
+
+    async def order(self, kind: OrderKind | str, target: str, **more: Any) -> Answer:
+        """Submit an order of ada's, with a new id."""
+        return await self.desk.submit(self.paper(kind, target, **more))
+
+    def paper(self, kind: OrderKind | str, target: str, **more: Any) -> Order:
+        """Return an order of ada's; *until* and *not_after* in seconds from now."""
+        self.number += 1
+        time, until = instant().time, more.pop("until", None)
+        given = {
+            "id": f"o{self.number}", "issuer": "ada", "reason": "a test", "channel": "http",
+            "not_after": time + more.pop("not_after", 60.0),
+            "until": None if until is None else time + until,
+        }  # fmt: skip
+        return Order(kind=OrderKind(kind), target=target, **{**given, **more})
 
     def _lid(self) -> tuple[bool | None, tuple[Input, ...]]:
         if self.broken:
@@ -152,7 +220,7 @@ def transition(*commands: Any, rule: str = "flood", mode: Mode = Mode.OFF, firin
     inputs = (Input("river.stage", 2.5, 0.4), Input("bin.fill", 85.0, 1.0))
     conditions = (Condition("river.stage > 2.0", True),)
     return Transition(
-        instant(), rule, 3, "d1", mode, firing, commands or (SwitchOn("siren"),), inputs, conditions
+        instant(), rule, 3, "d1", mode, firing, commands or (SwitchOn("siren"),), inputs, conditions, GRANT
     )
 
 

@@ -77,7 +77,8 @@ class Memory:
 async def running(settings: Mqtt, outbox: Outbox, **shapes: Any) -> AsyncIterator[Delivery]:
     """Run a delivery, and stop it at the end."""
     status, meta = shapes.get("status", dict), shapes.get("meta", dict)
-    delivery = Delivery(settings, "pole7", outbox, meta, status, Now())
+    hear = shapes.get("hear")
+    delivery = Delivery(settings, "pole7", outbox, meta, status, Now(), hear=hear)
     task = asyncio.create_task(delivery.run())
     try:
         yield delivery
@@ -120,6 +121,9 @@ class Subscriber:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        self._client.publish(topic, payload, 1, retain).wait_for_publish(5)
 
     def numbers(self, lane: Lane) -> list[int]:
         """Return the numbers of the records of *lane* as they arrived; an outbox in memory's must agree."""

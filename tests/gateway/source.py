@@ -1,9 +1,14 @@
 """A pole's whole state as the web shows it, and a source that serves it."""
 
 import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from gateway.reading import Answer, Order
+
 NOW = 1_780_000_000.0
+ASK = "a5c" + "0" * 29
 COMPACT, WATER = "c0ffee" + "0" * 26, "f100d0" + "1" * 26
 STAMP = {"mono": 5000.0, "boot": "6f1d", "clock": "synchronized"}
 
@@ -99,7 +104,8 @@ def compaction() -> dict[str, Any]:
             {"name": "lid.closed", "value": None, "age": 14.0, "reason": "last seen 14 s ago, limit 5 s"},
         ],
         "conditions": [{"text": "bin.fill >= 80.0 && lid.closed", "truth": None}],
-        "seq": 812,
+        "event": 812,
+        "seq": 12,
     }
 
 
@@ -116,7 +122,8 @@ def warning() -> dict[str, Any]:
         "reasons": ["the rule is a pilot"],
         "inputs": [{"name": "river.stage", "value": 2.31, "age": 0.2}],
         "conditions": [{"text": "river.stage > 2.2", "truth": True}],
-        "seq": 790,
+        "event": 790,
+        "seq": 10,
     }
 
 
@@ -140,6 +147,7 @@ def status() -> dict[str, Any]:
             ],
             "problems": [],
         },
+        "ledger": {"origin": "lamppost/x/y", "size": 3, "root": "cd" * 32, "signed": 2, "problem": ""},
         "store": {
             "writable": True,
             "problem": "",
@@ -207,7 +215,74 @@ def status() -> dict[str, Any]:
                 "blind": "river.stage is not known: last seen 255 s ago, limit 3 s",
             },
         ],
+        "pending": [pending()],
         "decisions": [compaction(), warning()],
+    }
+
+
+def pending() -> dict[str, Any]:
+    """Return an ask, as the control shows it."""
+    return {
+        "id": ASK,
+        "rule": "compact",
+        "mode": "in",
+        "commands": ["compactor on for 4s"],
+        "until": NOW + 540.0,
+        "then": "lapses",
+        "conditions": [{"text": "bin.fill >= 80.0", "truth": True}],
+    }
+
+
+def register() -> dict[str, Any]:
+    """Return the notice of a register."""
+    return {
+        "name": "Air, flood and bin pole at Harbour Street 12",
+        "summary": "This pole measures the air, the river and the bin. It can sound a siren.",
+        "why": "To warn the people on the quay of a flood in time, and to empty bins when they are full.",
+        "begins": "2026-03-01",
+        "ends": "2028-02-29",
+        "language": "en",
+        "url": "https://poles.city.example/harbour-12",
+        "owner": {
+            "organisation": "City of Example",
+            "team": "Public realm",
+            "role": "Head of the public realm",
+            "email": "poles@city.example",
+            "phone": "+353 1 000 0000",
+            "website": "https://city.example/sensing",
+        },
+        "objection": {
+            "how": "Write to poles@city.example, or call.",
+            "answer": "You get an answer within six weeks.",
+            "link": None,
+        },
+        "legal": {
+            "basis": "Flood and water management act, section 9",
+            "personal_data": False,
+            "link": None,
+            "privacy": "https://city.example/privacy",
+            "assessments": [],
+        },
+        "data": {
+            "kept": "readings 13 months, decisions 7 years",
+            "where": "on the pole, then in the city's own data centre",
+            "shared": "open data",
+            "stored": "locally",
+            "public": True,
+        },
+        "oversight": "The duty officer of the water authority answers for the siren.",
+        "risks": ["A false alarm: a person can silence it at once."],
+        "purpose": ["safety_security"],
+        "themes": [],
+        "measure": [
+            {"devices": ["air"], "what": "Gases and dust", "why": "to know what people breathe"},
+            {"devices": ["noise"], "what": "How loud it is: levels only", "why": "to know the noise"},
+        ],
+        "act": [{"device": "siren", "what": "A siren", "why": "to warn of a flood"}],
+        "supplier": [{"name": "Example Ltd", "role": "built it", "number": "", "access": "sees no data"}],
+        "gateway": "harbour-12",
+        "place": {"name": "Harbour Street 12", "latitude": 52.3702, "longitude": 4.8952},
+        "phase": "during",
     }
 
 
@@ -220,6 +295,21 @@ def calm() -> dict[str, Any]:
     return state
 
 
+ADA, BO = "lp_" + "a" * 32, "lp_" + "b" * 32
+
+
+@dataclass
+class Person:
+    """Somebody with a token, who may give some orders."""
+
+    name: str
+    token: str
+    may: tuple[str, ...]
+
+    def allowed(self, kind: str) -> bool:
+        return kind in self.may
+
+
 class Recorded:
     """A source whose every answer is data."""
 
@@ -227,6 +317,11 @@ class Recorded:
         self.state = state or status()
         self.problems: list[str] = []
         self.asked: list[tuple[Any, ...]] = []
+        self.kept: dict[str, Any] | None = register()
+        self.people = [Person("ada.byrne", ADA, ("approve", "veto")), Person("bo", BO, ())]
+        self.orders: list[Order] = []
+        self.accepts = True
+        self.announced: list[tuple[str, dict[str, Any]]] = []
 
     def status(self) -> dict[str, Any]:
         return copy.deepcopy(self.state)
@@ -237,10 +332,42 @@ class Recorded:
 
     async def decisions(self, limit: int, before: int | None) -> list[dict[str, Any]]:
         self.asked.append((limit, before))
-        return [body for body in self.state["decisions"] if before is None or body["seq"] < before][:limit]
+        return [body for body in self.state["decisions"] if before is None or body["event"] < before][:limit]
 
     async def decision(self, id: str) -> dict[str, Any] | None:
         return next((body for body in self.state["decisions"] if body["id"] == id), None)
+
+    async def place(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        return {"seq": body["seq"], "leaf": "ab" * 32, "holds": True, "text": "{}", "ledger": "lamppost/x/y"}
+
+    def ledger(self) -> dict[str, Any]:
+        return dict(self.state["ledger"])
+
+    async def proof(self, seq: int) -> dict[str, Any] | None:
+        if seq == 2:
+            raise ValueError("a hash is gone")
+        return {"seq": seq, "proof": []} if seq < 3 else None
+
+    async def consistency(self, old: int, new: int) -> dict[str, Any] | None:
+        return {"old": old, "new": new, "proof": []} if old <= new <= 3 else None
+
+    def register(self, output: str) -> dict[str, Any] | None:
+        if self.kept is None:
+            return None
+        return copy.deepcopy(self.kept) if output == "notice" else {"output": output}
+
+    def pending(self) -> list[dict[str, Any]]:
+        return [ask | {"who": "somebody"} for ask in self.state["pending"]]
+
+    def who(self, token: str) -> Person | None:
+        return next((each for each in self.people if each.token == token), None)
+
+    async def submit(self, order: Order) -> Answer:
+        self.orders.append(order)
+        return Answer(order.id, self.accepts, "as you say" if self.accepts else "it came too late", NOW)
+
+    def announce(self, type: str, data: Mapping[str, Any]) -> None:
+        self.announced.append((type, dict(data)))
 
     def ready(self) -> tuple[bool, list[str]]:
         return not self.problems, self.problems

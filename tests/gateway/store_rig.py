@@ -12,7 +12,7 @@ from drivers.device import Quantity
 from gateway import config
 from gateway.clock import Instant, LoopClock, Now, Quality
 from gateway.reading import Decision, Event, Lane, Outcome, Reading
-from gateway.store import Store
+from gateway.store import Archive, Store
 
 NOW = Now(quality=lambda: Quality.SYNCHRONIZED)
 
@@ -62,6 +62,11 @@ def rows(path: Path, query: str) -> list[Any]:
 
 def seqs(path: Path, lane: Lane) -> list[int]:
     return [seq for (seq,) in rows(path, f"SELECT seq FROM {lane} ORDER BY seq")]
+
+
+def texts(path: Path, lane: Lane) -> list[str]:
+    """Return the lane's records as they lie in the file, put together as an offline tool does it."""
+    return [text for _, text in Archive(path).texts(lane)]
 
 
 def crash_image(path: Path, to: Path) -> Path:

@@ -789,7 +789,7 @@ def test_status_says_what_a_switch_does_and_what_blocks_it(virtual):
         siren, motor = rig.control.status()
         assert siren == {
             "id": "siren", "on": True, "safe": False, "since": 2.0, "max_on": 10.0, "min_off": 0.0,
-            "held_by": ["flood"], "blocked": [], "cycles": 1,
+            "held_by": ["flood"], "blocked": [], "cycles": 1, "per_hour": None, "override": None,
         }  # fmt: skip
         assert (motor["on"], motor["since"], motor["blocked"]) == (False, 4.0, ["lid.closed is false"])
 

@@ -1,5 +1,6 @@
 """The daemon as a whole, in a process of its own: what it promises when things end badly, or well."""
 
+import asyncio
 import json
 import signal
 import sqlite3
@@ -8,11 +9,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
 
+from gateway.app import daemon as daemon_module
+from gateway.app.check import plan
+from gateway.app.daemon import Daemon
+from gateway.reading import Event
+from gateway.store import StoreError
 from tests.brokers import Broker, Mosquitto, free_port, needs_mosquitto
 from tests.gateway.daemon_rig import STREET, Collector, Manager, Process, until
 
@@ -243,12 +251,13 @@ says = "{says}"
 owner = "Tests <tests@city.example>"
 expires = 2099-12-31
 mode = "off"
+grant = {{ by = "Tests", reason = "They need no person.", until = UNTIL }}
 when = "ground.age < duration('1h')"
 do = [{{ switch = "lamp" }}]
 [[rule.test]]
 given = {{ "ground.age" = "1s" }}
 expect = true
-"""
+""".replace("UNTIL", str(datetime.now(UTC).date()))
 LAMP = """
 [[device]]
 id = "lamp"
@@ -307,6 +316,87 @@ def test_an_orderly_stop_switches_off_and_writes_down_why(daemon, tmp_path):
     assert '"outcome":"acted"' in bodies[0]
     assert '"outcome":"released"' in bodies[-1]
     assert "the gateway is stopping" in bodies[-1]
+
+
+PRESS = """
+[[device]]
+id = "press"
+driver = "switch"
+line = 6
+interval = "200ms"
+options = { active_high = false }
+guard = { max_on = "10s" }
+"""
+
+
+class _Ended(Exception):
+    """Enough was seen."""
+
+
+def begun(
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    error: type[Exception],
+    match: str,
+    prepare: Callable[..., Any],
+) -> Daemon:
+    """Run a daemon with a lamp on line 5 and a press, on at low, on line 6, until its start fails."""
+    config = Process(folder, free_port(), LAMP.partition("[rules]")[0] + PRESS).config
+
+    async def main() -> Daemon:
+        made = Daemon(plan(config))
+        monkeypatch.setattr(daemon_module, "prepare", lambda *_: prepare(made))
+        with pytest.raises(error, match=match):
+            await made.run(signals=False)
+        return made
+
+    return asyncio.run(main())
+
+
+def test_every_output_is_safe_while_the_store_takes_its_time(tmp_path, monkeypatch):
+    """A press that a crash left on must not wait for a damaged store to be saved from."""
+    wires = []
+
+    async def slow(made: Daemon) -> None:
+        pins = made._hardware.street.pins
+        for _ in range(3):
+            wires.append((pins.outputs & {5, 6}, pins.levels.get(5), pins.levels.get(6)))
+            await asyncio.sleep(0.1)
+        with pytest.raises(StoreError, match="not open yet"):  # so that nothing can go on
+            await made._books.record(Event("lamppost.test", "pole", made.now(), {}))
+        raise _Ended("enough was seen")
+
+    begun(monkeypatch, tmp_path, _Ended, "enough", slow)
+    assert wires == [({5, 6}, False, True)] * 3
+    assert not list(tmp_path.glob("pole.db*")), "the store was not touched before"
+
+
+def test_a_store_that_cannot_be_opened_leaves_every_output_safe(tmp_path, monkeypatch):
+    (tmp_path / "pole.db").mkdir()
+
+    async def nothing(made: Daemon) -> None:
+        made._hardware.street.pins.log.clear()
+
+    made = begun(monkeypatch, tmp_path, StoreError, "cannot be opened", nothing)
+    assert {(line, high) for line, what, high in made._hardware.street.pins.log if what == "level"} == {
+        (5, False),
+        (6, True),
+    }
+
+
+def test_the_outputs_of_a_daemon_that_runs_are_left_alone_by_a_second_one(tmp_path, monkeypatch):
+    async def never(made: Daemon) -> None:
+        raise AssertionError
+
+    holder = "import sys; from pathlib import Path; from gateway.store.file import Lock; "
+    holder += "Lock(Path(sys.argv[1])); print(flush=True); input()"
+    command = [sys.executable, "-c", holder, str(tmp_path / "pole.db")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        made = begun(monkeypatch, tmp_path, StoreError, rf"another lamppost .* \(pid {process.pid}\)", never)
+        process.kill()
+    assert "_hardware" not in vars(made), "no bus and no line was opened"
 
 
 def test_without_http_the_web_framework_is_never_imported(tmp_path):

@@ -120,3 +120,56 @@ def test_refuses_a_shortest_time_off_that_cannot_pass(min_off):
 def test_refuses_a_safe_state_of_on_and_says_what_to_do():
     with pytest.raises(ValueError, match="normally closed contact"):
         Limits(True, 1.0)
+
+
+def test_goes_on_only_so_often_within_an_hour():
+    made = Guard(Limits(False, 10.0, per_hour=2))
+    for start in (0.0, 100.0):
+        made.turned_on(start)
+        made.turned_off(start + 5)
+    assert made.may_turn_on(3599.0).reasons == (
+        "it has gone on 2 times within an hour, the most that it may",
+    )
+    assert made.ready == 3600.0
+    assert not made.may_turn_on(3600.0).reasons
+
+
+def test_what_another_guard_counted_counts():
+    before, after = Guard(Limits(False, 10.0, per_hour=2)), Guard(Limits(False, 10.0, per_hour=2))
+    before.turned_on(0.0)
+    before.intend(50.0)  # and then it crashed
+    after.resume(before.started(60.0), 1000.0)
+    after.turned_off(1000.0)
+    assert after.may_turn_on(1001.0).kinds == {"per_hour"}
+    assert not after.may_turn_on(1000.0 + 3540.0).reasons
+
+
+@pytest.mark.parametrize(("age", "old"), [(5.0, False), (5.1, True), (float("nan"), True), (None, False)])
+def test_looks_at_nothing_older_than_it_may(age, old):
+    seen = Input("lid.closed", True, age)
+    made = Guard(Limits(False, 10.0, permissives=(lid(True, seen),), max_age=5.0))
+    made.turned_off(0.0)
+    assert bool(made.may_turn_on(1.0).reasons) is old
+    assert bool(Guard(made.limits).must_turn_off(1.0).kinds - {"max_on"}) is old
+    bare = Guard(Limits(False, 10.0, max_age=5.0))
+    bare.turned_off(0.0)
+    assert bool(bare.may_turn_on(1.0, (seen,)).reasons) is old
+
+
+def test_excludes_what_is_on_or_not_known_to_be_off():
+    one, other = guard(off_at=-100.0), Guard(Limits(False, 10.0))
+    one.exclude("pump", other)
+    assert one.may_turn_on(1.0).reasons == ("pump is on, or not known to be off",)
+    other.turned_off(0.0)
+    assert not one.may_turn_on(1.0).reasons
+    other.turned_on(1.0)
+    one.turned_on(0.5)
+    assert one.must_turn_off(1.0).kinds == {"excludes pump"}
+
+
+@pytest.mark.parametrize(
+    "limits", [{"per_hour": 0}, {"per_hour": 601}, {"max_age": 0.0}, {"lease": math.inf}]
+)
+def test_refuses_limits_that_limit_nothing(limits):
+    with pytest.raises(ValueError, match=next(iter(limits))):
+        Limits(False, 1.0, **limits)

@@ -77,7 +77,9 @@ def test_a_strange_topic_is_nobodys(topic: str) -> None:
 
 def test_filters_are_of_one_gateway_or_of_all() -> None:
     assert "lamppost/+/log/+" in filters("lamppost", None)
-    assert filters("a", "b") == ("a/b/log/+", "a/b/state/+", "a/b/status", "a/b/meta")
+    assert filters("a", "b") == tuple(
+        f"a/b/{each}" for each in ("log/+", "state/+", "status", "meta", "checkpoint")
+    )
 
 
 @given(st.floats(0, 1), st.integers(1, 60))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drivers.device import Missing, Quantity
 from gateway.clock import Instant, Quality
-from gateway.reading import Mode, Reading, SwitchOn, Transition
+from gateway.reading import Grant, Mode, Reading, SwitchOn, Transition
 from gateway.rules import Engine, Expression, Phase, Rule, condition, vocabulary
 
 TYPES = vocabulary(
@@ -47,7 +47,9 @@ class Street:
         return self.reading("lid", {Quantity.CLOSED: value})
 
 
-def rule(when: str, clear: str | None = None, wait: float = 0.0, name: str = "press") -> Rule:
+def rule(
+    when: str, clear: str | None = None, wait: float = 0.0, name: str = "press", hold: float = 0.0
+) -> Rule:
     return Rule(
         id=name,
         version=3,
@@ -58,6 +60,7 @@ def rule(when: str, clear: str | None = None, wait: float = 0.0, name: str = "pr
         commands=(SwitchOn("compactor", 3.0),),
         clear=None if clear is None else condition(clear, TYPES),
         wait=wait,
+        hold=hold,
         mode=Mode.OFF,
         digest="d1",
     )
@@ -280,6 +283,10 @@ def test_an_expired_rule_ends_by_time_alone_and_is_shown(street: Street) -> None
     street.now += 3.5  # the fill is stale: only the last day is left to wait for
     engine.step()
     due = engine.due()
+    assert due == pytest.approx(1063.5)  # when its blindness is to be told
+    street.now = due
+    engine.step()
+    due = engine.due()
     assert due == pytest.approx(1000.0 + 12 * 3600)
     street.now = due
     assert fired(engine) == [("press", False)]
@@ -306,8 +313,79 @@ def test_status_shows_phase_and_time_in_it(street: Street) -> None:
             "since": 2.5,
             "expires": "2030-12-31",
             "blind": "",
+            "grant": None,
         }
     ]
+
+
+def test_a_rule_holds_on_for_as_long_as_it_says(street: Street) -> None:
+    engine = engine_of(street, rule("bin.fill >= 80.0", hold=2.0))
+    engine.note(street.fill(85.0))
+    assert fired(engine) == [("press", True)]
+    street.now += 0.5
+    engine.note(street.fill(10.0))
+    assert (fired(engine), phase(engine), engine.due()) == ([], "firing", 1002.0)
+    street.now = 1002.0
+    assert fired(engine) == [("press", False)]
+
+
+def test_holding_on_is_over_once_and_ends_nothing_by_itself(street: Street) -> None:
+    engine = engine_of(street, rule("bin.fill >= 80.0", clear="bin.fill < 60.0", hold=1.0))
+    engine.note(street.fill(85.0))
+    street.now += 1.5
+    engine.note(street.fill(70.0))
+    assert phase(engine) == "firing"
+    street.now += 0.5
+    engine.note(street.fill(59.0))
+    assert fired(engine) == [("press", True), ("press", False)]
+
+
+def test_a_last_day_ends_also_what_holds_on(street: Street) -> None:
+    held = replace(rule("bin.fill >= 80.0", hold=86400.0), expires=date(2030, 6, 1))
+    engine = engine_of(street, held)
+    engine.note(street.fill(85.0))
+    street.now += 12 * 3600
+    assert fired(engine) == [("press", True), ("press", False)]
+
+
+def test_a_transition_carries_the_grant_and_how_long_people_have(street: Street) -> None:
+    grant = Grant("J. Meyer", "night", NOON + 86400.0)
+    engine = engine_of(street, replace(rule("bin.fill >= 80.0"), grant=grant, ask=5.0, veto=6.0))
+    engine.note(street.fill(85.0))
+    (transition,) = engine.step()
+    assert (transition.grant, transition.ask, transition.veto) == (grant, 5.0, 6.0)
+    assert engine.status()[0]["grant"] == {"by": "J. Meyer", "reason": "night", "until": NOON + 86400.0}
+
+
+@pytest.mark.parametrize("clock", Quality)
+@pytest.mark.parametrize(("days", "long"), [(366.9, False), (367.1, True)])
+def test_too_long_a_grant_is_none_by_a_clock_to_be_believed(clock: Quality, days: float, long: bool) -> None:
+    """A pole that starts before its clock is set must not lose its flood pump's grant."""
+    grant = Grant("J. Meyer", "for good", NOON + days * 86400.0)
+    engine = Engine([replace(rule("true"), grant=grant)], STALE, lambda: Instant(NOON, 1000.0, "boot", clock))
+    (transition,) = engine.step()
+    assert (transition.grant is None) is (long and clock is Quality.SYNCHRONIZED)
+
+
+def test_a_renewed_grant_disturbs_nothing_and_is_the_one_that_counts(street: Street) -> None:
+    old, new = Grant("J. Meyer", "night", NOON), Grant("A. Okafor", "night", NOON + 60.0)
+    engine = engine_of(street, replace(rule("bin.fill >= 80.0", hold=9.0), grant=old))
+    engine.note(street.fill(85.0))
+    engine.step()
+    street.now += 2.0
+    engine.reload([replace(rule("bin.fill >= 80.0", hold=9.0), grant=new)])
+    assert engine.step() == []
+    assert engine.status()[0]["since"] == 2.0
+    assert [t.grant for t in engine.firing()] == [new]
+
+
+def test_firing_tells_what_fires_without_ending_or_beginning_it(street: Street) -> None:
+    engine = engine_of(street, rule("bin.fill >= 80.0"), rule("lid.closed", name="other"))
+    assert engine.firing() == []
+    engine.note(street.fill(85.0))
+    (begun,) = engine.step()
+    assert engine.firing() == [begun]
+    assert engine.step() == []
 
 
 def test_reload_keeps_what_says_the_same(street: Street) -> None:
@@ -397,6 +475,7 @@ class Model:
         clear = self.truth(self.wanted.clear, now) if self.wanted.clear else None
         ends = clear is True if self.wanted.clear else when is False
         if self.phase is Phase.FIRING:
+            ends = ends and now - self.since >= self.wanted.hold - 1e-10
             if ends:
                 self.phase = Phase.INACTIVE
             return False if ends else None
@@ -407,7 +486,7 @@ class Model:
             self.phase, self.since = Phase.PENDING, now
         if now - self.since < self.wanted.wait - 1e-10:  # what floats lose between ticks a nanosecond apart
             return None
-        self.phase = Phase.FIRING
+        self.phase, self.since = Phase.FIRING, now
         return True
 
 
@@ -422,14 +501,19 @@ NOTES = st.one_of(
     st.sampled_from(CONDITIONS),
     st.one_of(st.none(), st.sampled_from(CONDITIONS)),
     st.sampled_from([0.0, 0.5, 2.0]),
+    st.sampled_from([0.0, 0.75, 3.5]),
     st.lists(st.tuples(st.integers(0, 8), NOTES), max_size=12),
 )
 def test_the_engine_woken_only_when_due_does_what_the_model_does(
-    when: str, clear: str | None, wait: float, notes: list[tuple[int, tuple[str, float | None]]]
+    when: str,
+    clear: str | None,
+    wait: float,
+    hold: float,
+    notes: list[tuple[int, tuple[str, float | None]]],
 ) -> None:
     """What becomes true after a moment (`>`) comes at the next tick to the model, at once to the engine."""
     street = Street(now=0.0)
-    wanted = rule(when, clear, wait)
+    wanted = rule(when, clear, wait, hold=hold)
     engine, model = engine_of(street, wanted), Model(wanted, {}, {})
     happened: list[tuple[float, bool]] = []
     expected: list[tuple[float, bool]] = []

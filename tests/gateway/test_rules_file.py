@@ -1,7 +1,7 @@
 """Rule files: what loads, and that everything else is refused with its place, all of it at once."""
 
 import re
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from drivers.device import Quantity
 from gateway.problem import ConfigError, Problem
-from gateway.reading import Announce, Mode, SwitchOn
+from gateway.reading import Announce, Grant, Mode, SwitchOn
 from gateway.rules import RuleFile, load, load_all, parse, vocabulary
 from gateway.rules.file import SIZE
 from gateway.toml import LINE
@@ -39,6 +39,11 @@ do = [{ switch = "compactor", during = "4s" }]
 given = { "bin.fill" = 85.0, "lid.closed" = true }
 expect = true
 """
+OFF = 'mode = "off"\ngrant = { by = "J. Meyer", reason = "night", until = 2030-12-31 }\n'
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def read(text: str, today: date = TODAY, keep_expired: bool = False) -> RuleFile:
@@ -57,8 +62,8 @@ def altered(old: str, new: str) -> str:
 
 
 def test_a_rule_has_everything_that_its_file_says() -> None:
-    text = altered('when = "', 'version = 7\nmode = "off"\nfor = "1.5m"\nclear = "bin.fill < 60"\nwhen = "')
-    file = read(text)
+    more = f'version = 7\n{OFF}for = "1.5m"\nhold = "2h"\nask = "5m"\nveto = "30s"\nblind = "1d"\n'
+    file = read(altered('when = "', more + 'clear = "bin.fill < 60"\nwhen = "'))
     (rule,) = file.rules
     assert (rule.id, rule.version, rule.says) == ("press", 7, "Presses the rubbish.")
     assert (rule.owner, rule.expires, rule.mode) == (
@@ -67,6 +72,8 @@ def test_a_rule_has_everything_that_its_file_says() -> None:
         Mode.OFF,
     )
     assert (rule.when.text, rule.wait) == ("bin.fill >= 80 && lid.closed", 90.0)
+    assert (rule.hold, rule.ask, rule.veto, rule.blind) == (7200.0, 300.0, 30.0, 86400.0)
+    assert rule.grant == Grant("J. Meyer", "night", at("2031-01-01T00:00:00+00:00"))
     assert rule.clear is not None
     assert rule.clear.text == "bin.fill < 60"
     assert rule.commands == (SwitchOn("compactor", 4.0),)
@@ -76,6 +83,7 @@ def test_a_rule_has_everything_that_its_file_says() -> None:
 def test_a_new_rule_is_a_pilot() -> None:
     (rule,) = read(RULE).rules
     assert (rule.mode, rule.version, rule.wait, rule.clear) == (Mode.SHADOW, 1, 0.0, None)
+    assert (rule.hold, rule.ask, rule.veto, rule.blind, rule.grant) == (0.0, 600.0, 60.0, 60.0, None)
 
 
 def test_commands_become_what_control_is_asked() -> None:
@@ -134,7 +142,31 @@ def test_commands_become_what_control_is_asked() -> None:
         ("when =", 'for = "367d"\nwhen =', '"367d"', "a duration from 0 s to 366 d"),
         ("when =", "for = true\nwhen =", "true", "a duration from 0 s to 366 d"),
         ("when =", "for = nan\nwhen =", "nan", "a duration from 0 s to 366 d"),
-        ("when =", 'mode = "on"\nwhen =', '"on"', '"mode" is "shadow" or "off"'),
+        ("when =", 'mode = "auto"\nwhen =', '"auto"', '"mode" is "shadow" or "in" or "on" or "off"'),
+        ("when =", 'mode = "on"\nwhen =', '"on"', 'mode "on" acts without a yes, so a person grants it'),
+        ("when =", 'mode = "off"\nwhen =', '"off"', "for a time: grant = { by ="),
+        ("when =", 'mode = "in"\ngrant = {}\nwhen =', "{}", 'mode "in" needs no grant; remove it'),
+        ("when =", "grant = {}\nwhen =", "{}", 'mode "shadow" needs no grant; remove it'),
+        ("when =", OFF.replace("{", '"x" #') + "when =", '"x"', '"grant" is a table'),
+        ("when =", OFF.replace("by =", "from =") + "when =", "{ from", '"by" is missing: the person who'),
+        ("when =", OFF.replace("by =", "from =") + "when =", 'from = "J', "unknown key 'from'"),
+        ("when =", OFF.replace('"night"', '" "') + "when =", '" "', '"reason" is a text: why it may act'),
+        ("when =", OFF.replace(", until = 2030-12-31", "") + "when =", "{ by", '"until" is missing'),
+        ("when =", OFF.replace("2030-12-31", "30") + "when =", "30", '"until" is a date, or a date-time'),
+        ("when =", OFF.replace("2030-12-31", '"2030-12-31"') + "when =", '"2030', "without quotes"),
+        ("when =", OFF.replace("2030-12-31", "12:00:00") + "when =", "12:00", '"until" is a date, or a'),
+        (
+            "when =",
+            OFF.replace("2030-12-31", "2030-12-31T12:00:00") + "when =",
+            "2030",
+            "its offset from UTC",
+        ),
+        ("when =", OFF.replace("2030-12-31", "2031-06-03") + "when =", "2031", "at most 366 days from today"),
+        ("when =", OFF.replace("2030-12-31", "9999-12-31") + "when =", "9999", "at most 366 days from today"),
+        ("when =", 'hold = "367d"\nwhen =', '"367d"', '"hold" is a duration from 0 s'),
+        ("when =", 'ask = "0s"\nwhen =', '"0s"', '"ask" is a duration from 1 s'),
+        ("when =", 'veto = "0s"\nwhen =', '"0s"', '"veto" is a duration from 1 s'),
+        ("when =", 'blind = "0s"\nwhen =', '"0s"', '"blind" is a duration from 1 s'),
         ("when =", "version = 0\nwhen =", "0", '"version" is a whole number from 1'),
         ("when =", "version = true\nwhen =", "true", '"version" is a whole number from 1'),
         ("when =", "claer = 1\nwhen =", "claer = 1", "unknown key 'claer'; did you mean \"clear\"?"),
@@ -274,6 +306,39 @@ def test_the_last_day_counts_and_an_expired_rule_loads_only_when_asked() -> None
     assert read(RULE, date(2031, 1, 1), keep_expired=True).rules
 
 
+@pytest.mark.parametrize("mode", ["on", "off"])
+@pytest.mark.parametrize(
+    ("until", "end"),
+    [
+        ("2031-06-02", "2031-06-03T00:00:00+00:00"),  # the 366th day from today, and all of it
+        ("2031-06-02T23:59:59Z", "2031-06-02T23:59:59+00:00"),
+        ("2030-12-31T12:30:00+02:00", "2030-12-31T10:30:00+00:00"),
+        ("2029-12-31", "2030-01-01T00:00:00+00:00"),  # over: the rule asks again, and its file still loads
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+14:00"),
+    ],
+)
+def test_a_grant_ends_on_a_day_or_at_a_moment(mode: str, until: str, end: str) -> None:
+    text = altered("when =", OFF.replace("2030-12-31", until).replace("off", mode) + "when =")
+    (rule,) = read(text).rules
+    assert rule.grant == Grant("J. Meyer", "night", at(end))
+    assert rule.mode == mode
+
+
+def test_a_demonstration_renews_the_grants_that_there_are() -> None:
+    more = RULE.replace('"press"', '"pilot"')
+    file = read(altered("when =", OFF + "when =") + more)
+    assert [rule.grant for rule in file.renewed(7.0).rules] == [Grant("J. Meyer", "night", 7.0), None]
+    assert file.renewed(7.0) == file
+
+
+def test_the_length_of_a_grant_is_not_judged_by_a_clock_that_may_be_wrong() -> None:
+    """A pole starts up before its clock is set; the engine looks again once it is."""
+    text = altered("when =", OFF + "when =")
+    assert read(text, date(1970, 1, 1), keep_expired=True).rules
+    with pytest.raises(ConfigError, match="at most 366 days"):
+        read(text, date(1970, 1, 1))
+
+
 def test_the_digest_knows_content_and_not_layout() -> None:
     digest = read(RULE).digest
     assert re.fullmatch("[0-9a-f]{64}", digest)
@@ -333,10 +398,9 @@ def test_the_examples_of_the_documentation_load() -> None:
 
 def test_the_documentation_names_every_key_and_operator() -> None:
     text = (ROOT / "docs/rules.md").read_text()
-    keys = (
-        "id version says owner expires mode when clear for do given expect switch during collect fill reason"
-    )
-    for word in [*keys.split(), "priority", "event", "subject", "data", "shadow", "off", "unknown"]:
+    keys = "id version says owner expires mode when clear for hold do given expect switch during collect fill"
+    more = "reason priority event subject data unknown grant by until ask veto blind"
+    for word in [*keys.split(), *more.split(), *Mode]:
         assert re.search(rf"[`\[{{ \"]{word}[`\" ]", text), word
     for op in ["&&", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "!"]:
         assert f"`{op}`" in text, op

@@ -312,7 +312,7 @@ def test_recent_is_newest_first_by_device_and_kind_and_pages(tmp_path):
             assert [row["seq"] for row in await store.recent(READINGS, 9, before=5)] == [4, 3, 2, 1]
             assert [row["seq"] for row in await store.recent(READINGS, 2, device="river")] == [5, 3]
             assert await store.recent(READINGS, 9, device="nobody") == []
-            assert await store.recent(EVENTS, 9, kind="decision") == [{"seq": 2, **json.loads(encode(one))}]
+            assert await store.recent(EVENTS, 9, kind="decision") == [{"event": 2, **json.loads(encode(one))}]
             assert [row["kind"] for row in await store.recent(EVENTS, 9)] == ["decision", "event"]
 
     run(main())
@@ -325,7 +325,7 @@ def test_find_gives_the_decision_and_nothing_else(tmp_path):
             told = event()
             for record in (one, told, other):
                 await store.record(record)
-            assert await store.find(one.id) == {"seq": 1, **json.loads(encode(one))}
+            assert await store.find(one.id) == {"event": 1, **json.loads(encode(one))}
             for stranger in (told.id, one.id[:-1], "", "%", '"', "x" * 5000, "\ud800"):
                 assert await store.find(stranger) is None
 

@@ -11,8 +11,9 @@ import time
 import pytest
 
 from gateway.reading import Lane
-from gateway.store import Counts, Store, StoreError, prepare, schema
-from tests.gateway.store_rig import Ahead, event, opened, reading, rows, seqs, settings
+from gateway.store import Counts, Store, StoreError, form, prepare, schema
+from gateway.store import file as file_module
+from tests.gateway.store_rig import Ahead, event, opened, reading, rows, seqs, settings, texts
 
 READINGS, EVENTS = Lane.TELEMETRY, Lane.EVENTS
 
@@ -31,6 +32,7 @@ def fill(path, number=50, delivered=10):
             for value in range(3):
                 await store.record(event(value))
             await store.delivered(READINGS, delivered)
+            store.remember("stream/rain", "x" * 300)
             return store.epoch
 
     return run(main())
@@ -121,17 +123,18 @@ def test_an_older_schema_is_brought_up_step_by_step(tmp_path, monkeypatch):
     path = tmp_path / "s.db"
     epoch = fill(path)
 
-    def second(db):
-        db.table("meta").insert({"key": "second", "value": "was here"})
+    def another(db):
+        db.table("meta").insert({"key": "step", "value": "was here"})
 
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, second))
-    monkeypatch.setattr(schema, "VERSION", 2)
+    version = schema.VERSION + 1
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, another))
+    monkeypatch.setattr(schema, "VERSION", version)
     assert fill(path) == epoch
-    assert rows(path, "SELECT value FROM meta WHERE key IN ('second', 'schema') ORDER BY key") == [
-        ("2",),
+    assert rows(path, "SELECT value FROM meta WHERE key IN ('step', 'schema') ORDER BY key") == [
+        (str(version),),
         ("was here",),
     ]
-    assert rows(path, "PRAGMA user_version") == [(2,)]
+    assert rows(path, "PRAGMA user_version") == [(version,)]
     assert len(seqs(path, READINGS)) == 100
 
 
@@ -139,18 +142,19 @@ def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
     path = tmp_path / "s.db"
     fill(path)
 
-    def second(db):
-        db.table("meta").insert({"key": "second", "value": "was here"})
+    def another(db):
+        db.table("meta").insert({"key": "step", "value": "was here"})
         db.execute("INSERT INTO nowhere VALUES (1)")
 
+    version = schema.VERSION
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, second))
-        patch.setattr(schema, "VERSION", 2)
+        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, another))
+        patch.setattr(schema, "VERSION", version + 1)
         with pytest.raises(StoreError, match="no such table: nowhere"):
             fill(path)
-    assert rows(path, "PRAGMA user_version") == [(1,)]
+    assert rows(path, "PRAGMA user_version") == [(version,)]
     fill(path)
-    assert rows(path, "SELECT count(*) FROM meta WHERE key = 'second'") == [(0,)]
+    assert rows(path, "SELECT count(*) FROM meta WHERE key = 'step'") == [(0,)]
 
 
 def test_an_up_to_date_file_opens_without_sqlite_utils(tmp_path):
@@ -223,36 +227,23 @@ def test_quarantined_files_never_replace_each_other(tmp_path):
 def test_what_a_damaged_file_still_holds_is_saved_into_a_new_epoch(tmp_path):
     path = tmp_path / "s.db"
     epoch = fill(path, number=2000, delivered=100)
-    with sqlite3.connect(path) as connection:
-        bodies = [body for (body,) in connection.execute("SELECT body FROM telemetry ORDER BY seq")]
-        pages = (
-            connection.execute("SELECT pageno FROM dbstat WHERE name = 'telemetry'").fetchall()
-            if dbstat()
-            else []
-        )
-    connection.close()
-    page = pages[len(pages) // 2][0] if pages else path.stat().st_size // 4096 // 2
-    with path.open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(b"\xa5" * 4096)
+    bodies = texts(path, READINGS)
+    with path.open("r+b") as file:  # in the middle of the readings, which take most of the file
+        file.seek(path.stat().st_size // 1024 * 512)
+        file.write(b"\xa5" * 512)
 
     async def main():
         async with opened(path) as store:
             assert store.epoch != epoch
             saved = [one.body for one in await store.after(READINGS, 0, 5000)]
             assert saved == [body for body in bodies[100:] if body in set(saved)]  # in order, nothing made up
-            assert 1900 - 60 < len(saved) < 1900  # a page holds about 20, and the steps over it grow
+            assert 1900 - 60 < len(saved) < 1900  # a page holds about 10, and the steps over it grow
             events = await store.recent(EVENTS, 9)
             assert [one.get("data", {}).get("number") for one in reversed(events)] == [0, 1, 2, None]
             assert events[0]["data"]["salvaged"] == {"telemetry": len(saved), "events": 3}
             assert store.counts()[READINGS] == Counts(len(saved), 0, len(saved), {})
 
     run(main())
-
-
-def dbstat():
-    with sqlite3.connect(":memory:") as connection:
-        return ("ENABLE_DBSTAT_VTAB",) in connection.execute("PRAGMA compile_options").fetchall()
 
 
 def test_damage_found_in_use_is_moved_aside_at_the_next_start(tmp_path):
@@ -299,6 +290,9 @@ def test_damage_found_in_use_is_moved_aside_at_the_next_start(tmp_path):
         "DROP TABLE lane",
         "DROP TABLE telemetry",
         "DROP TABLE dropped",
+        "DROP TABLE memory",
+        "DROP TABLE form",
+        "DROP TABLE stamp",
     ],
 )
 def test_books_that_cannot_be_true_are_damage(tmp_path, damage):
@@ -372,3 +366,69 @@ def test_what_the_other_process_cannot_make_is_said_by_this_one(tmp_path):
             await Store.open(broken, "pole-1")
 
     run(main())
+
+
+def test_a_large_file_is_not_looked_through_before_it_opens_but_soon_after(tmp_path, monkeypatch):
+    """Its damage is found a minute later, by a thread that only reads; the next start mends it."""
+    monkeypatch.setattr(file_module, "_SMALL", 0)
+    path = tmp_path / "s.db"
+    epoch = fill(path, number=3000, delivered=0)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 1024 * 512)
+        file.write(b"\xa5" * 512)
+
+    async def main():
+        clock = Ahead()
+        async with opened(path, clock=clock) as store:
+            assert store.epoch == epoch
+            assert store.status()["checked_age"] is None
+            clock.ahead += 61
+            await store.record(event())
+            async with asyncio.timeout(5):
+                while not store.damage:
+                    await asyncio.sleep(0.01)
+            assert store.status()["writable"] is False
+            assert "restart lamppost" in store.status()["problem"]
+
+    run(main())
+    assert fill(path) != epoch
+    assert len(quarantined(path)) == 1
+
+
+def test_a_sound_file_is_looked_through_every_day(tmp_path):
+    async def main():
+        clock = Ahead()
+        async with opened(tmp_path / "s.db", clock=clock) as store:
+            for seconds in (61, 86_400, 86_400):
+                clock.ahead += seconds
+                await store.record(event())
+                async with asyncio.timeout(5):
+                    while (age := store.status()["checked_age"]) is None or age > 60:
+                        await asyncio.sleep(0.01)
+            assert store.damage == ""
+
+    run(main())
+
+
+def test_forms_that_no_reading_needs_any_more_are_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr(form, "MOST", 12)
+    path, clock = tmp_path / "s.db", Ahead()
+
+    async def main():
+        async with opened(path, clock=clock, keep=0) as store:
+            for number in range(30):
+                await store.record(reading(device=f"air{number // 3}"))
+            await store.delivered(READINGS, 24)
+            clock.ahead += 61
+            for _ in range(2):
+                await store.record(event())
+            while len(rows(path, "SELECT * FROM form")) > 3:
+                await asyncio.sleep(0.01)
+            await store.record(reading(device="air3"))
+            await store.record(reading(device="air8"))
+            left = await store.recent(READINGS, 99)
+            assert [one["device"] for one in left] == ["air8", "air3", *["air9"] * 3, *["air8"] * 3]
+
+    run(main())
+    names = {name for (name,) in rows(path, "SELECT device FROM form")}
+    assert names == {"air8", "air9", "air3"}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.reading import Lane
+from tests.gateway.store_rig import texts
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +40,8 @@ def check(path, accepted):
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         for lane in Lane:
-            rows = connection.execute(f"SELECT seq, body FROM {lane} ORDER BY seq").fetchall()
+            numbers = [seq for (seq,) in connection.execute(f"SELECT seq FROM {lane} ORDER BY seq")]
+            rows = list(zip(numbers, texts(path, lane), strict=True))
             cursor = connection.execute("SELECT cursor FROM lane WHERE name = ?", (lane,)).fetchone()[0]
             first = rows[0][0] if rows else cursor + 1
             assert first <= cursor + 1

@@ -1,7 +1,8 @@
 """The demo's pole on its emulated street, two storms long, in virtual time."""
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,28 @@ class Journal:
         self.night.records.append((asyncio.get_running_loop().time(), record))
 
 
+class Memory:
+    """Nothing was before this night."""
+
+    async def remembered(self) -> dict[str, str]:
+        return {}
+
+    def remember(self, name: str, text: str) -> None:
+        """Nobody asks for it again."""
+
+    async def replay(self, since: float) -> AsyncIterator[list[dict[str, Any]]]:
+        for bodies in ():
+            yield bodies
+
+
 async def _live(seconds: float) -> Night:
     night, loop, clock = Night(), asyncio.get_running_loop(), LoopClock()
     now = Now(wall=lambda: 1.7e9 + loop.time(), monotonic=loop.time, quality=lambda: Quality.SYNCHRONIZED)
     hardware = Hardware(clock)
+    demo = plan(DEMO, keep_expired=True)
+    granted = tuple(file.renewed(1.7e9 + 30 * 86400.0) for file in demo.rules)
     pole = Pole(
-        plan(DEMO, keep_expired=True),
+        replace(demo, rules=granted),
         hardware,
         Journal(night),
         clock,
@@ -71,6 +88,7 @@ async def _live(seconds: float) -> Night:
         Health(clock),
         lambda reading: night.readings.append((loop.time(), reading)),
         lambda event: night.records.append((loop.time(), event)),
+        Memory(),
     )
     await pole.start()
     await asyncio.sleep(seconds)

@@ -93,7 +93,7 @@ def test_readings_and_decisions_pass_on_the_window() -> None:
         found = (await client.get("/readings?device=air&limit=5&before=77")).json()["readings"]
         assert [body["device"] for body in found] == ["air"]
         found = (await client.get("/decisions?before=800")).json()["decisions"]
-        assert [body["seq"] for body in found] == [790]
+        assert [body["event"] for body in found] == [790]
         assert source.asked == [("air", 5, 77), (100, 800)]
 
     asked(test)
@@ -179,6 +179,40 @@ def test_every_answer_has_the_security_headers() -> None:
     asked(test)
 
 
+def test_the_ledger_and_its_proofs() -> None:
+    async def test(client: httpx.AsyncClient, source: Recorded) -> None:
+        assert (await client.get("/ledger")).json()["size"] == 3
+        assert (await client.get("/ledger/proof/1")).json()["seq"] == 1
+        assert (await client.get("/ledger/consistency?old=1&new=3")).json()["new"] == 3
+        decision = (await client.get(f"/decisions/{COMPACT}")).json()
+        assert (decision["seq"], decision["leaf"], decision["record"]["text"]) == (12, "ab" * 32, "{}")
+
+    asked(test)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/ledger/proof/3", 404, "record 3 is under no checkpoint yet"),
+        ("/ledger/proof/2", 409, "this cannot be proven: a hash is gone"),
+        ("/ledger/proof/0", 422, "a record's number is 1 or more; '0' is not usable"),
+        ("/ledger/proof/1e3", 422, "a record's number is 1 or more"),
+        (f"/ledger/proof/{'9' * 30}", 422, "a record's number is 1 or more"),
+        ("/ledger/consistency", 422, "the parameter 'old' is needed; the parameter 'new' is needed"),
+        ("/ledger/consistency?old=-1&new=x", 422, "old must be greater than or equal to 0"),
+        ("/ledger/consistency?old=3&new=2", 404, "the ledger has no 3 records that 2 begin with"),
+        ("/ledger/consistency?old=1&new=2&neu=3", 422, "there is no parameter 'neu'; did you mean 'new'?"),
+    ],
+)
+def test_what_the_ledger_cannot_prove_is_said(path: str, status: int, said: str) -> None:
+    async def test(client: httpx.AsyncClient, source: Recorded) -> None:
+        answer = await client.get(path)
+        assert answer.status_code == status
+        assert said in answer.json()["error"]
+
+    asked(test)
+
+
 def test_openapi_names_every_view() -> None:
     async def test(client: httpx.AsyncClient, source: Recorded) -> None:
         paths = (await client.get("/openapi.json")).json()["paths"]
@@ -190,7 +224,18 @@ def test_openapi_names_every_view() -> None:
             "/readings",
             "/decisions",
             "/decisions/{id}",
+            "/ledger",
+            "/ledger/proof/{seq}",
+            "/ledger/consistency",
             "/metrics",
+            "/register",
+            "/register/dtpr.json",
+            "/register/atrs.json",
+            "/register/algoritmeregister.json",
+            "/register/sensors.json",
+            "/register/qr.svg",
+            "/pending",
+            "/orders",
         }
         assert set(paths) == views
         told = {each["name"]: each for each in paths["/readings"]["get"]["parameters"]}

@@ -191,6 +191,8 @@ def test_no_text_becomes_markup(poison: str) -> None:
         device["state"] = clean["state"]
     for rule, clean in zip(poisoned["rules"], state["rules"], strict=True):
         rule["phase"] = clean["phase"]
+    for rule, clean in zip(poisoned["rules"], state["rules"], strict=True):
+        rule["mode"], rule["expires"] = clean["mode"], clean["expires"]
     poisoned["clock"], poisoned["mqtt"]["state"] = "synchronized", "connected"
     benign, read = shown(state), shown(poisoned)
     assert [name for name, _ in read.found] == [name for name, _ in benign.found]
@@ -229,7 +231,7 @@ def test_what_is_live_can_be_found_again_by_its_id() -> None:
     found = shown(status()).found
     live = [attributes for _, attributes in found if "live" in (attributes.get("class") or "").split()]
     assert [part["id"] for part in live] == [
-        "head", "verdict", "now", "switches", "rules", "decisions", "records", "foot",
+        "head", "notice", "verdict", "now", "switches", "rules", "decisions", "records", "foot",
     ]  # fmt: skip
     assert all("id" in attributes for name, attributes in found if name in ("details", "summary"))
 

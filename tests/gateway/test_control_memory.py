@@ -1,0 +1,234 @@
+"""What outlives a restart, and what hostile content in its place does: nothing."""
+
+import asyncio
+import json
+import random
+from contextlib import suppress
+
+import pytest
+
+from gateway.reading import Mode, Outcome, SwitchOn
+from tests.gateway.control_rig import MOTOR, SIREN, Rig, transition
+
+STROKE = SwitchOn("motor", 4.0)
+
+
+async def _again(rig, *firing, **options):
+    """Return a rig as after a crash: nothing but what the disk has."""
+    after = Rig(journal=rig.journal, **options)
+    await after.control.start()
+    after.know("flood")
+    after.control.restore(json.loads(rig.journal.waiting), [transition(*firing)] if firing else [])
+    return after
+
+
+def _life(*parts):
+    """Run each part with a rig of its own, each after a crash of the one before."""
+
+    async def main():
+        rig = None
+        for firing, options, test in parts:
+            if rig is None:
+                rig = Rig(**options)
+                rig.know("flood")
+                await rig.control.start()
+            else:
+                rig = await _again(rig, *firing, **options)
+            supervisor = asyncio.create_task(rig.control.run())
+            await test(rig)
+            rig.control._closed = True  # a crash keeps nothing
+            supervisor.cancel()
+            await asyncio.wait({supervisor})
+        return rig
+
+    return main()
+
+
+def test_what_a_rule_held_it_holds_again(virtual):
+    async def before(rig):
+        await rig.fire()
+        assert rig.on(SIREN)
+
+    async def after(rig):
+        await asyncio.sleep(0.1)
+        assert rig.on(SIREN)
+
+    virtual(_life(((), {}, before), ([SwitchOn("siren")], {}, after)))
+
+
+def test_what_no_longer_fires_gets_nothing(virtual):
+    async def before(rig):
+        await rig.fire()
+
+    async def after(rig):
+        await asyncio.sleep(5)
+        assert not rig.on(SIREN)
+
+    virtual(_life(((), {}, before), ((), {}, after)))
+
+
+def test_a_stroke_that_was_interrupted_is_not_repeated(virtual):
+    async def before(rig):
+        await rig.fire(STROKE)
+        await asyncio.sleep(1)
+        assert rig.on(MOTOR)
+
+    async def after(rig):
+        await asyncio.sleep(30)
+        assert len(rig.moves(MOTOR)) == len(before_moves)
+        assert not rig.on(MOTOR)
+
+    before_moves = [1, 2, 3]  # off, on, and off by the hardware's reset
+    virtual(_life(((), {}, before), ([STROKE], {}, after)))
+
+
+def test_an_ask_stands_as_long_as_it_would_have(virtual):
+    async def before(rig):
+        await rig.fire(mode=Mode.IN)
+        await asyncio.sleep(500)
+
+    async def after(rig):
+        (ask,) = rig.control.pending()
+        await asyncio.sleep(90)
+        assert rig.control.pending()[0]["id"] == ask["id"]
+        await asyncio.sleep(20)
+        assert not rig.control.pending()
+
+    async def main():
+        rig = Rig()
+        rig.know("flood", mode=Mode.IN)
+        await rig.control.start()
+        supervisor = asyncio.create_task(rig.control.run())
+        await before(rig)
+        supervisor.cancel()
+        await asyncio.wait({supervisor})
+        then = Rig(journal=rig.journal)
+        await then.control.start()
+        then.know("flood", mode=Mode.IN)
+        then.control.restore(json.loads(rig.journal.waiting), [transition(mode=Mode.IN)])
+        supervisor = asyncio.create_task(then.control.run())
+        await after(then)
+        supervisor.cancel()
+        await asyncio.wait({supervisor})
+
+    virtual(main())
+
+
+def test_the_hours_budget_is_not_given_twice(virtual):
+    options = {"per_hour": 2, "max_on": 100.0}
+
+    async def spend(rig):
+        for _ in range(3):
+            await rig.fire()
+            await asyncio.sleep(5)
+            await rig.end()
+
+    async def starve(rig):
+        await rig.fire()
+        await asyncio.sleep(3000)
+        assert not rig.on(SIREN)
+        await asyncio.sleep(620)
+        assert rig.on(SIREN)
+
+    rig = virtual(_life(((), options, spend), ((), options, starve)))
+    assert any("2 times within an hour" in d.reasons[0] for d in rig.decisions(Outcome.REFUSED))
+
+
+def test_a_crash_between_the_decision_and_the_move_costs_a_start(virtual):
+    async def main():
+        rig = Rig(per_hour=1)
+        await rig.control.start()
+        rig.know("flood")
+        supervisor = asyncio.create_task(rig.control.run())
+        rig.wires.hang = {(SIREN, True)}
+        task = asyncio.create_task(rig.fire())
+        await asyncio.sleep(0.01)
+        assert rig.decisions(Outcome.ACTED)
+        saved = json.loads(rig.journal.remembered)  # what was on the disk with the decision
+        assert saved["starts"]["siren"] == [0.0]
+        rig.wires.hang = set()
+        for each in (task, supervisor):
+            each.cancel()
+        await asyncio.wait({task, supervisor})
+
+    virtual(main())
+
+
+def test_leases_modes_and_shelves_go_on(virtual):
+    async def before(rig):
+        await rig.order("override", "siren", value="on", until=100.0)
+        await rig.order("mode", "flood", value="in", until=100.0)
+        await rig.order("shelve", "flood", until=100.0)
+
+    async def after(rig):
+        await asyncio.sleep(1)
+        assert rig.on(SIREN)
+        assert rig.control.modes()["flood"]["mode"] == "in"
+        assert rig.control.shelved("flood")
+        await asyncio.sleep(100)
+        assert not rig.on(SIREN)
+        assert rig.control.modes()["flood"]["mode"] == "off"
+        assert not rig.control.shelved("flood")
+
+    options = {"max_on": 1000.0}
+    rig = virtual(_life(((), options, before), ((), options, after)))
+    assert len(rig.decisions(Outcome.LAPSED)) == 3
+
+
+@pytest.mark.parametrize("saved", [None, [], "", {}, 3, {"format": 1}, {"format": 2}, {"time": "x"}])
+def test_what_was_never_saved_is_refused_and_begins_anew_with_nothing_to_spend(virtual, saved):
+    async def main():
+        rig = Rig(per_hour=3)
+        rig.know("flood")
+        await rig.control.start()
+        with pytest.raises(ValueError, match="kept"):
+            rig.control.restore(saved, [transition(mode=Mode.IN)])
+        rig.know("flood")
+        supervisor = asyncio.create_task(rig.control.run())
+        await rig.fire()
+        await asyncio.sleep(3500)
+        assert not any(on for _, on in rig.moves(SIREN))
+        supervisor.cancel()
+        await asyncio.wait({supervisor})
+
+    virtual(main())
+
+
+def _damaged(shape, random_):
+    """Return *shape* with one part of it replaced by something else."""
+    junk = [None, -1, 1e308, "x" * 600, [], {}, True, "on", [1, 2, 3], float("nan"), {"a": 1}]
+    if isinstance(shape, dict) and shape and random_.random() < 0.8:
+        key = random_.choice(list(shape))
+        if random_.random() < 0.1:
+            return {name: each for name, each in shape.items() if name != key}
+        return {**shape, key: _damaged(shape[key], random_)}
+    if isinstance(shape, list) and shape and random_.random() < 0.8:
+        at = random_.randrange(len(shape))
+        return [*shape[:at], _damaged(shape[at], random_), *shape[at + 1 :]]
+    return random_.choice(junk)
+
+
+def test_damage_raises_nothing_but_value_error_and_invents_no_command(virtual):
+    seed = random.randrange(2**32)
+    random_ = random.Random(seed)
+
+    async def main():
+        rig = Rig(per_hour=3)
+        rig.know("flood", "pump", mode=Mode.IN)
+        await rig.control.start()
+        supervisor = asyncio.create_task(rig.control.run())
+        await rig.fire(mode=Mode.IN)
+        await rig.order("shelve", "flood", until=50.0)
+        await rig.order("mode", "flood", value="in", until=50.0)
+        saved = rig.control.save()
+        supervisor.cancel()
+        await asyncio.wait({supervisor})
+        for _ in range(500):
+            after = Rig(per_hour=3)
+            after.know("flood", mode=Mode.IN)
+            with suppress(ValueError):
+                after.control.restore(_damaged(saved, random_), [transition(mode=Mode.IN)])
+            json.dumps(after.control.save(), allow_nan=False)
+            assert not any(status["held_by"] for status in after.control.status()), seed
+
+    virtual(main())
