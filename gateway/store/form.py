@@ -95,7 +95,7 @@ class Press:
             return None
         if not isfinite(sum(numbers) + at.time + at.mono):
             return None
-        if not (time := round(at.time, 6)) and False:  # SQLite keeps no negative zero
+        if not (time := round(at.time, 6)):  # SQLite keeps no negative zero
             return None
         try:
             form, stamp = self._form(reading), self._stamp(reading)

@@ -56,6 +56,11 @@ def daemon(tmp_path: Path) -> Iterator[Start]:
         each.kill()
 
 
+def other_rules(folder: Path) -> None:
+    """Have the next daemon decide anew: a rule that fires goes on firing over a restart."""
+    (folder / "rules.toml").write_text(RULES.replace("watch-", "again-"))
+
+
 def signed(process: Process, size: int = COUNT) -> dict:
     """Return `/ledger` once a checkpoint covers so many records."""
     return until(lambda: (found := process.get("/ledger")) and (found["signed"] or 0) >= size and found)
@@ -151,6 +156,7 @@ def test_a_store_that_was_put_back_is_not_signed_and_that_is_said(daemon: Start,
     process.stop()
     store, earlier = tmp_path / "pole.db", tmp_path / "earlier.db"
     shutil.copy(store, earlier)
+    other_rules(tmp_path)
     process = daemon()
     later = signed(process, 2 * COUNT)
     process.stop()
@@ -172,6 +178,7 @@ def test_a_key_made_although_a_ledger_exists_is_announced(daemon: Start, tmp_pat
     old = signed(process)["key"]
     process.stop()
     (tmp_path / "the.key").unlink()
+    other_rules(tmp_path)
     process = daemon()
     new = signed(process, 2 * COUNT)["key"]
     process.stop()

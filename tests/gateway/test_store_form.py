@@ -277,3 +277,12 @@ def test_packing_is_the_same_as_spelling():
     assert packed.packed is not None
     assert packed.text == encode(one)
     assert json.loads(packed.text) == one.body()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_python_takes_for_equal_has_forms_of_its_own(order):
+    """1, 1.0 and true are one key to a dict and three spellings in JSON."""
+    press = Press()
+    for flag in [1, True, 1.0, Flag.PASS][::order] * 3:
+        one = full(flags={Quantity.TEMPERATURE: flag})
+        assert row_of(one, None, press).text == encode(one)
