@@ -212,10 +212,10 @@ def judge(ticks: int, index: int) -> float | Missing:
 def _algorithms() -> tuple[Rememberer, Algorithm]:
     """Import Sensirion's package only where an SGP41 is configured: it must be compiled."""
     try:
-        from sensirion_gas_index_algorithm.nox_algorithm import (  # type: ignore[import-untyped]
+        from sensirion_gas_index_algorithm.nox_algorithm import (
             NoxAlgorithm,
         )
-        from sensirion_gas_index_algorithm.voc_algorithm import (  # type: ignore[import-untyped]
+        from sensirion_gas_index_algorithm.voc_algorithm import (
             VocAlgorithm,
         )
     except ImportError as error:
