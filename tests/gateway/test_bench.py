@@ -59,6 +59,7 @@ def test_every_part_on_a_bus_is_found_where_it_is(virtual):
     assert found[(Step(0x71, 1),), 0x29] == ("vl53l1x",)
 
 
+@pytest.mark.slow
 def test_it_follows_a_mux_behind_a_mux_and_leaves_all_channels_off(virtual):
     async def look() -> Any:
         street = Street(LoopClock())
@@ -168,6 +169,7 @@ def test_probe_says_who_is_missing_and_who_is_another(tmp_path, capsys, monkeypa
     assert "gas is configured as a sgp41 at 0x59 on main, where nobody answers" in out
 
 
+@pytest.mark.slow
 def test_probe_in_json(tmp_path, capsys):
     status, out, _ = asked(capsys, "probe", "--config", str(written(tmp_path, GOOD)), "--json")
     said = json.loads(out)

@@ -134,10 +134,13 @@ def same(a: object, b: object) -> bool:
     return (math.isnan(a) and math.isnan(b)) or (a == b and (a != 0 or str(a) == str(b)))
 
 
-def test_random_expressions_have_the_value_that_google_gives(env: cel.Env, dice: random.Random) -> None:
-    """At least 20,000 are compared, with absent names, NaN, infinities, whole numbers and durations."""
+@pytest.mark.parametrize("wanted", [5_000, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_random_expressions_have_the_value_that_google_gives(
+    env: cel.Env, dice: random.Random, wanted: int
+) -> None:
+    """With absent names, NaN, infinities, whole numbers and durations."""
     counts = {True: 0, False: 0, UNKNOWN: 0, "number": 0}
-    for _ in range(21_000):
+    for _ in range(wanted + wanted // 20):
         make = truth if dice.random() < 0.9 else number
         text, values = make(dice, dice.randint(1, 5)), world(dice)
         if len(text) > 500:
@@ -150,8 +153,8 @@ def test_random_expressions_have_the_value_that_google_gives(env: cel.Env, dice:
         assert same(theirs, mine), f"{text} with {values}: Google says {theirs}, we say {mine}"
         kind = mine if mine is UNKNOWN or isinstance(mine, bool) else "number"
         counts[kind] += 1
-    assert sum(counts.values()) >= 20_000, counts
-    assert min(counts.values()) > 1_000, f"one kind of result is hardly tested: {counts}"
+    assert sum(counts.values()) >= wanted, counts
+    assert min(counts.values()) > wanted / 20, f"one kind of result is hardly tested: {counts}"
 
 
 def test_what_both_accept_of_mangled_expressions_is_the_same(env: cel.Env, dice: random.Random) -> None:

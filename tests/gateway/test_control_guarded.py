@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -217,12 +218,24 @@ class Guarded(RuleBasedStateMachine):
             self._expect(task.done() and task.exception() is None, "a transition was not handled")
 
 
-Guarded.TestCase.settings = settings(
-    max_examples=60,
+_FEW = settings(
+    max_examples=20,
     stateful_step_count=30,
     deadline=None,
     print_blob=True,
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
-TestGuarded = Guarded.TestCase
+
+
+class TestGuarded(Guarded.TestCase):  # type: ignore[misc, valid-type, name-defined]
+    """Some lives."""
+
+    settings = _FEW
+
+
+@pytest.mark.slow
+class TestGuardedLong(Guarded.TestCase):  # type: ignore[misc, valid-type, name-defined]
+    """Many lives."""
+
+    settings = settings(_FEW, max_examples=150)

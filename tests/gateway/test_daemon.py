@@ -63,6 +63,7 @@ def dense(collector: Collector, lanes: dict) -> None:
         assert collector.seen[lane] == list(range(1, figures["accepted"] + 1)), lane
 
 
+@pytest.mark.slow
 def test_a_daemon_that_is_killed_twice_loses_nothing(daemon, broker: Broker, collect):
     collector = collect(broker.port)
     process = daemon(broker.port)
@@ -127,6 +128,7 @@ def test_what_an_acl_refuses_is_held_and_delivered_once_it_is_allowed(daemon, mo
         assert seen[: figures["accepted"]] == list(range(1, figures["accepted"] + 1))
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_not_there_is_waited_for(daemon, broker: Broker, collect):
     broker.kill()
     process = daemon(broker.port)
@@ -159,6 +161,7 @@ def test_watch_follows_any_gateway_and_says_that_nothing_is_missing(daemon, brok
     assert {line["body"]["kind"] for line in lines if "seq" in line} >= {"reading"}
 
 
+@pytest.mark.slow
 def test_watch_refuses_what_is_not_a_gateways_counts_it_and_names_what_is_missing(broker: Broker):
     batch = {"gateway": "pole", "epoch": "0" * 8, "lane": "telemetry", "records": [{"kind": "reading"}]}
     sender = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)

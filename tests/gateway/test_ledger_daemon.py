@@ -93,6 +93,7 @@ def retained(port: int, topic: str) -> dict:
     return json.loads(heard[-1])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_at_the_broker_for_whoever_comes_later(daemon: Start, broker: Broker) -> None:
     process = daemon(broker.port)
     told = signed(process)
@@ -150,6 +151,7 @@ def test_the_end_is_signed_and_the_key_is_for_nobody_else(daemon: Start, tmp_pat
     assert cli.main(["verify", str(tmp_path / "pole.db"), "--key", told[-1]["key"]]) == 0
 
 
+@pytest.mark.slow
 def test_a_store_that_was_put_back_is_not_signed_and_that_is_said(daemon: Start, tmp_path: Path) -> None:
     process = daemon()
     signed(process)
@@ -173,6 +175,7 @@ def test_a_store_that_was_put_back_is_not_signed_and_that_is_said(daemon: Start,
     assert cli.main(["verify", str(store), "--checkpoint", str(note), "--key", later["key"]]) == 1
 
 
+@pytest.mark.slow
 def test_a_key_made_although_a_ledger_exists_is_announced(daemon: Start, tmp_path: Path) -> None:
     process = daemon()
     old = signed(process)["key"]

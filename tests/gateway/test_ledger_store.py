@@ -192,7 +192,9 @@ def test_a_word_that_is_no_text_stops_no_decision(tmp_path):
     assert verify(path) == 0
 
 
-@pytest.mark.parametrize("seconds", [0.4, 0.7, 1.1])
+@pytest.mark.parametrize(
+    "seconds", [0.4, *(pytest.param(more, marks=pytest.mark.slow) for more in (0.7, 1.1))]
+)
 def test_a_kill_while_deciding_leaves_the_chain_whole(tmp_path, seconds):
     path, told = tmp_path / "s.db", set()
     for _ in range(2):
@@ -494,6 +496,7 @@ def test_what_is_no_ledger_is_refused_with_a_sentence(tmp_path, capsys):
     assert len(said.err.splitlines()) == 6
 
 
+@pytest.mark.slow
 def test_a_day_of_decisions_is_verified_in_seconds(tmp_path, capsys):
     """One every five seconds, by a store that is in use meanwhile."""
     path, count = tmp_path / "s.db", 24 * 720

@@ -374,6 +374,7 @@ def test_a_disk_that_does_not_answer_holds_up_nothing_else(monkeypatch: pytest.M
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_dead_is_noticed_by_the_keepalive() -> None:
     async def main() -> None:
         broker = Scripted(connack=(0, server_keep_alive(1)))
