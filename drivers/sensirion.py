@@ -36,11 +36,14 @@ class Port:
     async def tell(self, command: int, *arguments: int, takes: float | None = None) -> None:
         """Send *command* once the one before has been executed, also where that was given up half-way.
 
-        Returns before *command* is executed: the next call waits for it.
+        Returns before *command* is executed: the next call waits for it. The part begins when the transfer
+        ends, which on a busy bus is late.
         """
         await self._clock.sleep(max(0.0, self._free - self._clock.monotonic()))
-        self._free = self._clock.monotonic() + (self._execution if takes is None else takes)
-        await self._bus.transfer(self._address, command.to_bytes(2) + b"".join(map(guarded, arguments)))
+        try:
+            await self._bus.transfer(self._address, command.to_bytes(2) + b"".join(map(guarded, arguments)))
+        finally:
+            self._free = self._clock.monotonic() + (self._execution if takes is None else takes)
 
     async def name(self, command: int, count: int) -> str | None:
         """Return the name that *command* asks for, or None where no such answer comes: for a probe."""

@@ -14,9 +14,9 @@ from drivers.air.sps30.chip import Emulated
 from drivers.bus import BusError, NoAcknowledge
 from drivers.device import ChecksumError, DeviceError, Missing, Quantity, WrongDevice
 from drivers.emulated import EmulatedI2C
-from drivers.sensirion import checked
+from drivers.sensirion import Port, checked
 from tests.conftest import VirtualClock
-from tests.drivers.air_rig import Answers, Bench, Constant, measured, probed, vectors
+from tests.drivers.air_rig import Answers, Bench, Constant, measured, probed, run, vectors
 
 ALL = Driver.quantities
 NAMES = {
@@ -66,6 +66,22 @@ def test_the_chip_gives_the_bytes_of_the_example(bench: Bench):
     bench.clock.now += 1.1
     bench.chip.transfer(b"\x03\x00", 0)
     assert bench.chip.transfer(b"", 60).hex() == vector["device"]["responses"]["0300"][0]
+
+
+def test_a_busy_bus_delays_what_follows(bench: Bench):
+    """The part begins when the start has reached it: asked at once, it must still be waited for."""
+    port = Port(bench.bus, 0x69, bench.clock, 0.005)
+
+    def late() -> None:
+        bench.clock.now += 0.5
+        bench.bus.before = lambda: None
+
+    async def main() -> tuple[int, ...]:
+        bench.bus.before = late
+        await port.tell(0x0010, 0x0300, takes=0.02)
+        return await port.ask(0x0202, 1)
+
+    assert run(main()) == (0,)
 
 
 @pytest.mark.parametrize(
