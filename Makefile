@@ -13,13 +13,15 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo test check clean lock
+.PHONY: help demo test test-hardware check clean lock
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    one emulated street: sensors, broker, rules, status page, live view (stop it with Ctrl-C)"
 	@echo "             make demo ARGS='--for 30 --json' runs 30 seconds without a terminal"
 	@echo "make test    the quick tests (under two minutes)"
+	@echo "make test-hardware   the drivers on real /dev/i2c-N and /dev/gpiochipN, the unit under systemd, a day in"
+	@echo "             virtual time (builds a kernel once; some minutes more; docs/hardware-tests.md)"
 	@echo "make check   style, types and the import rule"
 	@echo "make clean   remove $(VENV) and everything else that was made"
 	@echo "make lock    pin the requirements anew (needs uv)"
@@ -29,6 +31,10 @@ demo: $(VENV)/demo.made
 
 test: $(VENV)/dev.made
 	$(BIN)/python -m pytest -m "not slow" -n 3 --dist worksteal $(ARGS)
+
+# A level that this machine cannot run says why. ARGS='--level shim' runs the first alone, in half a minute.
+test-hardware: $(VENV)/dev.made
+	@$(BIN)/python -m tests.hardware $(ARGS)
 
 check: $(VENV)/dev.made
 	$(BIN)/python -m ruff check .
