@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo test test-hardware check clean lock
+.PHONY: help demo test test-hardware test-faults check clean lock
 .DELETE_ON_ERROR:
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make test    the quick tests (under two minutes)"
 	@echo "make test-hardware   the drivers on real /dev/i2c-N and /dev/gpiochipN, the unit under systemd, a day in"
 	@echo "             virtual time (builds a kernel once; some minutes more; docs/hardware-tests.md)"
+	@echo "make test-faults   kills, power cuts, failing and full disks, damaged files, wrong clocks (minutes; FULL=1: longer)"
 	@echo "make check   style, types and the import rule"
 	@echo "make clean   remove $(VENV) and everything else that was made"
 	@echo "make lock    pin the requirements anew (needs uv)"
@@ -35,6 +36,10 @@ test: $(VENV)/dev.made
 # A level that this machine cannot run says why. ARGS='--level shim' runs the first alone, in half a minute.
 test-hardware: $(VENV)/dev.made
 	@$(BIN)/python -m tests.hardware $(ARGS)
+
+# Needs a C compiler; where faketime or mosquitto is not installed, it says which rows were not done.
+test-faults: $(VENV)/dev.made
+	@FULL=$(FULL) $(BIN)/python -m tests.faults $(ARGS)
 
 check: $(VENV)/dev.made
 	$(BIN)/python -m ruff check .
