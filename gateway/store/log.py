@@ -103,6 +103,7 @@ class Log:
                 needed = _bytes(batches, texts) // self._page
                 if primary(error) != "SQLITE_FULL" or not self._made_room(needed, cursors, at, done):
                     done.error = error
+                    self._bury(error, cursors)
                     return done
 
     def drop(self, wish: Drop, cursors: Cursors, at: Instant) -> Change:
@@ -197,6 +198,15 @@ class Log:
             raise Moved(
                 f"{self._path} was moved away or replaced while in use: put it back, or restart lamppost"
             )
+
+    def _bury(self, error: sqlite3.Error, cursors: Cursors) -> None:
+        """Write over a transaction whose sync failed: it lies in the log, whole, and would come back.
+
+        Who waits for its records is told that they are not there.
+        """
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_FSYNC":
+            with suppress(sqlite3.Error):
+                self.save(cursors)
 
     def _append(
         self,

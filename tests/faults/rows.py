@@ -37,17 +37,20 @@ class Tally:
         records: int = 0,
         lost: int = 0,
         disorder: int = 0,
-        duplicates: int = 0,
+        duplicates: int | None = None,
         note: str = "",
     ) -> None:
         """Add to the row: faults, records, what became of them; *note*: for its last column."""
         figures = {"times": times, "records": records, "lost": lost, "disorder": disorder}
-        tell(self.title, **figures, duplicates=duplicates, note=note)
+        figures = {name: number for name, number in figures.items() if number}
+        more = {} if duplicates is None else {"duplicates": duplicates}
+        if figures or more or note:
+            tell(self.title, **figures, **more, **({"note": note} if note else {}))
 
 
 def tell(title: str, **figures: Any) -> None:
     """Append a line for the runner, in one write, so that processes do not mix theirs; else print it."""
-    line = json.dumps({"row": title, **{name: what for name, what in figures.items() if what}}) + "\n"
+    line = json.dumps({"row": title, **figures}) + "\n"
     if path := os.environ.get(FILE):
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
@@ -104,5 +107,6 @@ def table(rows: Iterable[Row]) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     counts = [f"{row[name]:,}" for name in ("times", "records", "lost", "disorder")]
-    share = f"{100 * row['duplicates'] / row['records']:.2f} %" if row["records"] else "-"
+    known = "duplicates" in row.figures and row["records"]
+    share = f"{100 * row['duplicates'] / row['records']:.2f} %" if known else "-"
     return row.title, *counts, share, "; ".join([row.outcome, *row.notes])
