@@ -84,6 +84,7 @@ def _add_watch(commands: Commands) -> None:
     )
     command.add_argument("--host", default="127.0.0.1", help="the broker, where there is no --config")
     command.add_argument("--port", type=int, help="its port: 1883, or 8883 with TLS")
+    command.add_argument("--protocol", choices=["5", "3.1.1"], default="5", help="the MQTT that it speaks")
     command.add_argument("--gateway", metavar="ID", help="only this gateway; else all")
     command.add_argument("--for", type=float, dest="seconds", metavar="SECONDS", help="stop after so long")
     command.add_argument("--json", action="store_true", help="one JSON object per line")
@@ -238,7 +239,7 @@ def _check(asked: argparse.Namespace) -> int:
 def _watch(asked: argparse.Namespace) -> int:
     from gateway.follow import broker_of, follow
 
-    settings = broker_of(asked.config, asked.host, asked.port)
+    settings = broker_of(asked.config, asked.host, asked.port, asked.protocol)
     return asyncio.run(follow(settings, asked.gateway, asked.seconds, asked.json))
 
 

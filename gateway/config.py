@@ -1,7 +1,7 @@
 """The configuration: TOML to frozen models. Unknown keys are errors."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,6 +21,11 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB|TiB)")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 ACCEPT_PLAINTEXT = "i accept that anyone on the way can read and forge"
+UNSEEN = (
+    "MQTT 3.1.1 cannot say that the broker refused a record, so what an access list forbids would count as "
+    'delivered: use a broker that speaks MQTT 5, or accept it with mqtt.refusals = "unseen"'
+)
+"""Why 3.1.1 has to be asked for twice."""
 _NAME = r"^[a-z][a-z0-9_]*$"
 _GATEWAY = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 _PREFIX = r"^[^+#\x00/][^+#\x00]*$"
@@ -121,6 +126,8 @@ class Mqtt(_Model):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     client_id: str | None = None
+    protocol: Literal["5", "3.1.1"] = "5"
+    refusals: Literal["seen", "unseen"] = "seen"
     prefix: Annotated[str, Field(pattern=_PREFIX)] = "lamppost"
     username: str | None = None
     password_file: Path | None = None
@@ -137,6 +144,29 @@ class Mqtt(_Model):
     def exposed(self) -> bool:
         """Whether readings and passwords would leave this machine in plain text, unasked for."""
         return self.tls is None and self.plaintext == "refuse" and not _loopback(self.host)
+
+    @property
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """What MQTT 3.1.1 cannot do and is asked of it: the key, and a sentence."""
+        if self.protocol == "5":
+            if self.refusals == "unseen":
+                yield (
+                    "refusals",
+                    'MQTT 5 shows refusals: take mqtt.refusals out, or set mqtt.protocol = "3.1.1"',
+                )
+            return
+        if self.refusals == "seen":
+            yield "protocol", UNSEEN
+        if self.no_subscriber == "hold":
+            yield (
+                "no_subscriber",
+                "MQTT 3.1.1 cannot say that nobody subscribes: take mqtt.no_subscriber out",
+            )
+        if "session_expiry" in self.model_fields_set:
+            yield (
+                "session_expiry",
+                "MQTT 3.1.1 cannot ask for a session's expiry: set it at the broker",
+            )
 
 
 class Http(_Model):

@@ -5,6 +5,7 @@ import json
 from contextlib import aclosing, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from gateway import config
 from gateway.mqtt.watch import Follower, Item, Live, Logged, Note, describe, watch
@@ -33,10 +34,12 @@ async def follow(settings: config.Mqtt, gateway: str | None, seconds: float | No
     return INCOMPLETE if missing else 0
 
 
-def broker_of(path: Path | None, host: str, port: int | None) -> config.Mqtt:
-    """Return the broker of the configuration at *path*, or else *host* and *port*. Raises ConfigError."""
+def broker_of(
+    path: Path | None, host: str, port: int | None, protocol: Literal["5", "3.1.1"] = "5"
+) -> config.Mqtt:
+    """Return the broker of the configuration at *path*, or else of the others. Raises ConfigError."""
     if path is None:
-        return config.Mqtt(host=host, port=port)
+        return config.Mqtt(host=host, port=port, protocol=protocol)
     draft = config.load(path)
     if draft.problems:
         raise ConfigError(draft.problems)

@@ -1,6 +1,7 @@
 """Real brokers in processes of their own, on loopback ports, and one whose every answer a test decides.
 
-`broker` (a fixture, by way of a conftest) runs a test once with each broker that there is.
+`broker` (a fixture, by way of a conftest) runs a test with each broker that speaks MQTT 5; `any_broker`
+also with those of tests/oldbrokers.py.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
 
@@ -34,21 +35,42 @@ class Broker:
     """A broker process. It keeps its port and its folder over a restart."""
 
     name = ""
+    protocol: Literal["5", "3.1.1"] = "5"
+    keeps_by_filter = True  # sends retained messages also to those who subscribe with + or #
+    patience = 10.0  # how long it may take to start [s]
+    rounds = 4  # how often a test may start it again
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a gateway must be told of it."""
+        old = {"protocol": "3.1.1", "refusals": "unseen"}
+        return {"port": self.port, **(old if self.protocol == "3.1.1" else {})}
+
     def command(self) -> list[str]:
         """Write what the broker needs, and return how it is started."""
         raise NotImplementedError
 
+    def environment(self) -> dict[str, str]:
+        """Return what the broker finds in its environment."""
+        return dict(os.environ)
+
     def start(self) -> None:
         with (self.folder / "broker.log").open("ab") as log:
-            self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        deadline = time.monotonic() + 10
-        while not self._listens():
+            self._process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment(),
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + self.patience
+        while not self.listens():
             assert self._process.poll() is None, (self.folder / "broker.log").read_text()[-2000:]
             assert time.monotonic() < deadline, "the broker does not listen"
             time.sleep(0.01)
@@ -56,7 +78,7 @@ class Broker:
     def send(self, number: signal.Signals) -> None:
         """Send the broker a signal: SIGSTOP freezes it, SIGHUP makes Mosquitto read its files again."""
         assert self._process is not None
-        self._process.send_signal(number)
+        os.killpg(self._process.pid, number)
 
     def kill(self) -> None:
         """End it without warning (SIGKILL)."""
@@ -67,12 +89,15 @@ class Broker:
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.send_signal(number)
+            os.killpg(self._process.pid, signal.SIGCONT)
+            os.killpg(self._process.pid, number)
         if self._process is not None:
             self._process.wait(10)
+            while self.listens():  # a part of it does
+                time.sleep(0.01)
 
-    def _listens(self) -> bool:
+    def listens(self) -> bool:
+        """Whether somebody takes connections on its port."""
         with socket.socket() as probe:
             probe.settimeout(1)
             return probe.connect_ex(("127.0.0.1", self.port)) == 0

@@ -234,6 +234,8 @@ class _Checker:
                 f"readings would go to {mqtt.host} in plain text: add [mqtt.tls], or set "
                 f'mqtt.plaintext = "{settings.ACCEPT_PLAINTEXT}"',
             )
+        for key, said in mqtt.contradictions:
+            self._say(("mqtt", key), said)
         if mqtt.tls is not None and (mqtt.tls.certificate is None) != (mqtt.tls.key is None):
             self._say(("mqtt", "tls"), "a certificate and its key go together: give both, or neither")
         if mqtt.password_file is not None and mqtt.password_credential is not None:

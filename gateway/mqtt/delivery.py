@@ -113,7 +113,8 @@ class Delivery:
         """Return the state (connected, connecting, refused), since when [s, Unix], why, and counts.
 
         `refused` is also the state of a connection on which the broker refuses publishes; `reason` says
-        which. `session`: the broker still knew this gateway when it connected.
+        which. `session`: the broker still knew this gateway when it connected. `refusals`: "unseen" with
+        MQTT 3.1.1, where a broker cannot say that it refuses a record, and `refused` stays 0.
         """
         refusal = self._drain.refusal or self._notices.refusal
         held_up = self._state == "connected" and bool(refusal)
@@ -124,6 +125,8 @@ class Delivery:
             "in_flight": len(self._link.waiting),
             "refused": self._refused,
             "session": self._link.granted.resumed,
+            "protocol": self._settings.protocol,
+            "refusals": self._settings.refusals,
         }
 
     async def _pump(self) -> None:

@@ -14,14 +14,13 @@ from typing import NamedTuple
 
 import paho.mqtt.client as paho
 from paho.mqtt import MQTTException
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.config import Mqtt
 from gateway.mqtt import security
 from gateway.mqtt.background import in_thread
+from gateway.mqtt.dialect import Dialect
 
 ANSWER = 10.0
 """How long the broker may take to answer a CONNECT [s]."""
@@ -29,8 +28,6 @@ OVERHEAD = 64
 """Bytes of a PUBLISH beside topic and payload: header, lengths, id, content type; generously."""
 LARGEST = 268_435_455
 """Most bytes of a packet that MQTT can express (MQTT 5.0, 1.5.5)."""
-INCOMING, INFLOW = 16_384, 16
-"""Most bytes of a packet, and most unacknowledged messages, that the broker may send us: orders are short."""
 MALFORMED = 0x81
 """The reason code that stands for a packet of the broker's that cannot be read (MQTT 5.0, 4.13)."""
 _PROTOCOL = "Protocol error"  # paho's word for it
@@ -69,6 +66,7 @@ class Link:
         self, settings: Mqtt, client_id: str, will: tuple[str, bytes], wake: Callable[[], None]
     ) -> None:
         security.refuse_plaintext(settings)
+        security.refuse_contradictions(settings)
         self.answers: deque[Answer] = deque()
         self.waiting: dict[int, None] = {}
         """The ids of the QoS 1 messages without an answer, in the order in which they were sent."""
@@ -78,6 +76,7 @@ class Link:
         self.up = False
         self.granted = Granted(0, 0, False)
         self._settings, self._wake = settings, wake
+        self._dialect = Dialect(settings.protocol)
         self._retain = self._resume = True
         self._loop: asyncio.AbstractEventLoop | None = None
         self._answer: asyncio.Future[None] | None = None
@@ -87,7 +86,6 @@ class Link:
         self._listener: Listener | None = None
         self._filter = ""
         self._tls = None if settings.tls is None else security.context()
-        self._json = _properties(PacketTypes.PUBLISH, ContentType="application/json")
         self._client = self._make(client_id, will)
 
     @property
@@ -121,7 +119,9 @@ class Link:
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:
         """Send one message; returns its id. While `choked`, it waits in memory: send only what is bounded."""
-        info = self._client.publish(topic, payload, qos, retain and self._retain, self._json if qos else None)
+        info = self._client.publish(
+            topic, payload, qos, retain and self._retain, self._dialect.json if qos else None
+        )
         if qos:
             self.waiting[info.mid] = None
         if self.choked and not self._writing and self._socket is not None:
@@ -139,12 +139,8 @@ class Link:
         self._fail("closed")
 
     def _make(self, client_id: str, will: tuple[str, bytes]) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5, reconnect_on_failure=False
-        )
+        client = self._dialect.client(client_id, will)
         client.max_inflight_messages_set(0)  # no limit: the window is ours, paho ignores ReceiveMaximum
-        about = _properties(PacketTypes.WILLMESSAGE, ContentType="application/json")
-        client.will_set(*will, qos=1, retain=True, properties=about)
         if self._tls is not None:
             client.tls_set_context(self._tls)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
@@ -159,21 +155,9 @@ class Link:
             self._client.username_pw_set(settings.username, security.password(settings))
         if self._tls is not None and settings.tls is not None:
             security.load(self._tls, settings.tls)
-        expiry = round(settings.session_expiry)
-        session = _properties(
-            PacketTypes.CONNECT,
-            SessionExpiryInterval=expiry,
-            MaximumPacketSize=INCOMING,
-            ReceiveMaximum=INFLOW,
-        )
+        port, session = security.port(settings), settings.session_expiry
         try:
-            self._client.connect(
-                settings.host,
-                security.port(settings),
-                round(settings.keepalive),
-                clean_start=False,
-                properties=session,
-            )
+            self._dialect.connect(self._client, settings.host, port, settings.keepalive, session)
         except UnicodeError:
             raise OSError(f"{settings.host!r} is not a host name") from None
 
@@ -235,7 +219,7 @@ class Link:
         if self._answer is None or self._answer.done():
             return
         if code.is_failure:
-            self._answer.set_exception(Refused(code.getName()))
+            self._answer.set_exception(Refused(self._dialect.refusal(code)))
             return
         if getattr(given, "MaximumQoS", 1) < 1:
             self._answer.set_exception(Refused("it does not offer QoS 1"))
@@ -272,7 +256,7 @@ class Link:
 
     def _over(self, reason: str) -> None:
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(OSError(reason))
+            self._answer.set_exception(OSError(self._dialect.unanswered(reason)))
         self._wake()
 
     def _on_publish(self, _: paho.Client, __: object, mid: int, code: ReasonCode, ___: Properties) -> None:
@@ -294,10 +278,3 @@ class Link:
         loop.remove_writer(found)
         if self._timer is not None:
             self._timer.cancel()
-
-
-def _properties(packet: int, **values: int | str) -> Properties:
-    made = Properties(packet)  # type: ignore[no-untyped-call]
-    for name, value in values.items():
-        setattr(made, name, value)
-    return made

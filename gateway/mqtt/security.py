@@ -36,6 +36,12 @@ def refuse_plaintext(settings: Mqtt) -> None:
         raise ConfigError([Problem("[mqtt]", 1, message)])
 
 
+def refuse_contradictions(settings: Mqtt) -> None:
+    """Raise ConfigError when the delivery would need what the protocol cannot do, 3.1.1 above all."""
+    if problems := [Problem("[mqtt]", 1, said) for _, said in settings.contradictions]:
+        raise ConfigError(problems)
+
+
 def password(settings: Mqtt) -> str | None:
     """Read the password from its file or from systemd's credentials; None when none is configured."""
     path = settings.password_file

@@ -157,7 +157,7 @@ def _client(settings: Mqtt) -> aiomqtt.Client:
     return aiomqtt.Client(
         settings.host,
         security.port(settings),
-        protocol=aiomqtt.ProtocolVersion.V5,
+        protocol=aiomqtt.ProtocolVersion.V5 if settings.protocol == "5" else aiomqtt.ProtocolVersion.V311,
         username=settings.username,
         password=security.password(settings) if settings.username else None,
         keepalive=round(settings.keepalive),

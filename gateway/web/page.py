@@ -240,7 +240,9 @@ def _sum(title: str, numbers: list[int]) -> Markup:
 def _broker(mqtt: Status, now: float) -> str:
     state = f"Broker: {mqtt['state']} for {span(now - (mqtt['since'] or now))}"
     if mqtt["state"] == "connected":
-        return f"{state}, {words.many(mqtt['in_flight'], 'message')} under way."
+        blind = f" It speaks MQTT {mqtt['protocol']}: what it refuses cannot be seen."
+        unseen = blind if mqtt["refusals"] == "unseen" else ""
+        return f"{state}, {words.many(mqtt['in_flight'], 'message')} under way.{unseen}"
     return f"{state}. Records wait in the store until it is back."
 
 

@@ -96,19 +96,30 @@ async def until(condition: Callable[[], object], within: float = 10.0) -> None:
 
 
 class Subscriber:
-    """A plain paho client with a session, independent of the code under test."""
+    """A plain paho client with a session, independent of the code under test. *old*: speaks MQTT 3.1.1."""
 
-    def __init__(self, port: int, topic: str = "#", client: str = "subscriber", **login: str) -> None:
+    def __init__(
+        self, port: int, *topics: str, client: str = "subscriber", old: bool = False, **login: str
+    ) -> None:
         self.messages: list[paho.MQTTMessage] = []
         self.subscribed = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client, protocol=paho.MQTTv5)
-        self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client,
+            clean_session=False if old else None,
+            protocol=paho.MQTTv311 if old else paho.MQTTv5,
+        )
+        filters = [(topic, 1) for topic in topics or ("#",)]
+        self._client.on_connect = lambda client, *_: client.subscribe(filters)
         self._client.on_subscribe = lambda *_: self.subscribed.set()
         self._client.on_disconnect = lambda *_: self.subscribed.clear()
         self._client.on_message = lambda _, __, message: self.messages.append(message)
         self._client.reconnect_delay_set(0.1, 0.1)
         if login:
             self._client.username_pw_set(**login)
+        if old:
+            self._client.connect("127.0.0.1", port)
+            return
         session = Properties(PacketTypes.CONNECT)
         session.SessionExpiryInterval = 600
         self._client.connect("127.0.0.1", port, clean_start=False, properties=session)

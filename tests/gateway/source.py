@@ -165,7 +165,15 @@ def status() -> dict[str, Any]:
                 "events": {"accepted": 812, "delivered": 812, "held": 0, "dropped": {}},
             },
         },
-        "mqtt": {"state": "connected", "since": NOW - 7_500.0, "reason": "", "in_flight": 2, "refused": 0},
+        "mqtt": {
+            "state": "connected",
+            "since": NOW - 7_500.0,
+            "reason": "",
+            "in_flight": 2,
+            "refused": 0,
+            "protocol": "5",
+            "refusals": "seen",
+        },
         "devices": devices(),
         "switches": [
             {

@@ -34,6 +34,9 @@ interval = "30s"
 """
 
 
+OLD = "protocol = '3.1.1'\nrefusals = 'unseen'"
+
+
 def problems(folder: Path, text: str) -> list[str]:
     """Return what checking *text* says, without the folder and the columns."""
     path = folder / "pole.toml"
@@ -83,6 +86,28 @@ def test_a_problem_names_its_line_and_what_to_do(tmp_path, old, new, said):
     text = changed(old, new)
     found = problems(tmp_path, text)
     assert any(f"pole.toml:{said}" in each for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("protocol = '3.1.1'", "8: MQTT 3.1.1 cannot say that the broker refused a record"),
+        ("protocol = '3.1.1'\nrefusals = 'seen'", "8: MQTT 3.1.1 cannot say that the broker"),
+        (f"{OLD}\nno_subscriber = 'hold'", "10: MQTT 3.1.1 cannot say that nobody"),
+        (f"{OLD}\nsession_expiry = '1h'", "10: MQTT 3.1.1 cannot ask for a"),
+        ("refusals = 'unseen'", "8: MQTT 5 shows refusals: take mqtt.refusals out"),
+        ("protocol = '3.1'", "8: mqtt.protocol: should be '5' or '3.1.1'"),
+    ],
+)  # fmt: skip
+def test_what_an_old_protocol_cannot_do_is_not_asked_of_it(tmp_path, lines, said):
+    (found,) = problems(tmp_path, GOOD.replace("[[bus]]", f"[mqtt]\n{lines}\n\n[[bus]]", 1))
+    assert found.startswith(f"pole.toml:{said}")
+
+
+def test_an_old_protocol_is_taken_from_whoever_knows_what_it_costs(tmp_path):
+    asked = f"[mqtt]\n{OLD}\n\n[[bus]]"
+    (tmp_path / "pole.toml").write_text(GOOD.replace("[[bus]]", asked, 1))
+    assert plan(tmp_path / "pole.toml").config.mqtt.protocol == "3.1.1"
 
 
 def test_two_parts_at_one_address_on_a_bus_are_refused_and_on_two_buses_are_not(tmp_path):

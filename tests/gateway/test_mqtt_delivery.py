@@ -28,11 +28,25 @@ pytestmark = pytest.mark.broker
 
 Start = Callable[..., Mosquitto]
 
+FACES = ("status", "meta", "state/bin", "state/lid")
+
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of 50 ms: their length has its own tests."""
     monkeypatch.setattr(Backoff, "pause", lambda self, high=None: 0.05)
+
+
+@pytest.fixture
+def broker(any_broker: Broker) -> Broker:
+    """Every broker that there is: what this file says is what a broker must do for a gateway."""
+    return any_broker
+
+
+def listening(broker: Broker, *topics: str, client: str = "subscriber") -> Subscriber:
+    """Return a subscriber. NATS has topics of its own below `#`."""
+    filters = topics or ("lamppost/#",)
+    return Subscriber(broker.port, *filters, client=client, old=broker.protocol == "3.1.1")
 
 
 def cut(delivery: Delivery) -> None:
@@ -43,14 +57,14 @@ def cut(delivery: Delivery) -> None:
 
 
 def settings(broker: Broker, **more: Any) -> Mqtt:
-    return Mqtt(port=broker.port, **{"batch": 20, **more})
+    return Mqtt(**{**broker.settings, "batch": 20, **more})
 
 
 def test_everything_arrives_once_and_in_order(broker: Broker) -> None:
     async def main() -> None:
         outbox = Memory()
         outbox.fill(Lane.TELEMETRY, 1500)
-        with Subscriber(broker.port) as subscriber:
+        with listening(broker) as subscriber:
             async with running(settings(broker), outbox):
                 outbox.fill(Lane.EVENTS, 50)
                 await until(lambda: outbox.cursors == {Lane.TELEMETRY: 1500, Lane.EVENTS: 50})
@@ -59,8 +73,8 @@ def test_everything_arrives_once_and_in_order(broker: Broker) -> None:
             assert subscriber.numbers(Lane.EVENTS) == list(range(1, 51))
             batch = next(m for m in subscriber.messages if m.topic == "lamppost/pole7/log/telemetry")
             assert (batch.qos, batch.retain) == (1, False)
-            assert batch.properties is not None
-            assert batch.properties.ContentType == "application/json"
+            content = getattr(batch.properties, "ContentType", None)
+            assert content == ("application/json" if broker.protocol == "5" else None)
 
     asyncio.run(main())
 
@@ -70,9 +84,9 @@ def test_a_killed_broker_costs_nothing_that_it_had_not_acknowledged(broker: Brok
 
     async def main() -> None:
         outbox = Memory()
-        with Subscriber(broker.port) as subscriber:
+        with listening(broker) as subscriber:
             async with running(settings(broker, window=4), outbox) as delivery:
-                for _ in range(4):
+                for _ in range(broker.rounds):
                     await outage(broker, delivery, outbox, subscriber)
 
     asyncio.run(main())
@@ -107,7 +121,7 @@ async def outage(broker: Broker, delivery: Delivery, outbox: Memory, subscriber:
 def test_a_frozen_broker_loses_nothing_at_all(broker: Broker) -> None:
     async def main() -> None:
         outbox = Memory()
-        with Subscriber(broker.port) as subscriber:
+        with listening(broker) as subscriber:
             async with running(settings(broker), outbox) as delivery:
                 await until(lambda: delivery.describe()["state"] == "connected")
                 for _ in range(3):
@@ -127,7 +141,7 @@ def test_cut_connections_lose_nothing_and_keep_the_order(broker: Broker) -> None
     async def main() -> None:
         outbox = Memory()
         outbox.fill(Lane.TELEMETRY, 4000)
-        with Subscriber(broker.port) as subscriber:
+        with listening(broker) as subscriber:
             async with running(settings(broker, window=4), outbox) as delivery:
                 for goal in range(400, 3600, 400):
                     await until(lambda goal=goal: outbox.cursors[Lane.TELEMETRY] > goal)
@@ -142,7 +156,7 @@ def test_cut_connections_lose_nothing_and_keep_the_order(broker: Broker) -> None
 def test_a_restart_goes_on_where_the_store_says(broker: Broker, tmp_path: Path) -> None:
     async def main() -> None:
         path, now = config.Store(path=tmp_path / "store.db", commit=0.05), Now()
-        with Subscriber(broker.port) as subscriber:
+        with listening(broker) as subscriber:
             for last in (300, 500):
                 store = await Store.open(path, "pole7")
                 async with running(settings(broker), store):
@@ -177,6 +191,7 @@ def test_a_broker_that_comes_later_is_found(broker: Broker) -> None:
 def test_who_comes_late_sees_the_latest_of_everything(broker: Broker) -> None:
     async def main() -> None:
         now = Now()
+        faces = () if broker.keeps_by_filter else [f"lamppost/pole7/{face}" for face in FACES]
         shapes = {"status": lambda: {"health": "good"}, "meta": lambda: {"devices": ["bin"]}}
         async with running(settings(broker), Memory(), **shapes) as delivery:
             await until(lambda: delivery.describe()["state"] == "connected")
@@ -184,14 +199,14 @@ def test_who_comes_late_sees_the_latest_of_everything(broker: Broker) -> None:
                 last = Reading(device, now(), {})
                 delivery.state(last)
             await asyncio.sleep(0.1)
-            with Subscriber(broker.port, client="late") as late:
+            with listening(broker, *faces, client="late") as late:
                 await until(lambda: len(late.messages) == 4)
                 assert all(message.retain for message in late.messages)
                 assert late.last("state/lid") == last.body()
                 assert late.last("meta") == {"devices": ["bin"]}
                 status = late.last("status")
                 assert (status["online"], status["health"], status["epoch"]) == (True, "good", "0badcafe")
-        with Subscriber(broker.port, client="later") as later:
+        with listening(broker, *faces, client="later") as later:
             await until(lambda: later.last("status"))
             assert later.last("status")["online"] is False
             assert later.last("status")["reason"] == "stopped"
@@ -201,7 +216,7 @@ def test_who_comes_late_sees_the_latest_of_everything(broker: Broker) -> None:
 
 def test_the_will_speaks_when_the_gateway_vanishes(broker: Broker) -> None:
     async def main() -> None:
-        with Subscriber(broker.port) as subscriber:
+        with listening(broker) as subscriber:
             delivery = Delivery(settings(broker), "pole7", Memory(), dict, dict, Now())
             task = asyncio.create_task(delivery.run())
             await until(lambda: (subscriber.last("status") or {}).get("online"))
@@ -217,7 +232,7 @@ def test_the_will_speaks_when_the_gateway_vanishes(broker: Broker) -> None:
 
 def test_a_cancelled_run_can_still_say_goodbye(broker: Broker) -> None:
     async def main() -> None:
-        with Subscriber(broker.port) as subscriber:
+        with listening(broker) as subscriber:
             outbox = Memory()
             delivery = Delivery(settings(broker), "pole7", outbox, dict, dict, Now())
             task = asyncio.create_task(delivery.run())
@@ -243,7 +258,7 @@ def test_an_access_list_that_forbids_a_lane_loses_nothing(mosquitto: Start, tmp_
         outbox = Memory()
         outbox.fill(Lane.TELEMETRY, 300)
         outbox.fill(Lane.EVENTS, 3)
-        with Subscriber(broker.port) as subscriber:
+        with listening(broker) as subscriber:
             async with running(settings(broker), outbox) as delivery:
                 await until(lambda: delivery.describe()["refused"] > 10 and outbox.cursors[Lane.EVENTS] == 3)
                 assert delivery.describe()["state"] == "refused"
@@ -261,6 +276,34 @@ def test_an_access_list_that_forbids_a_lane_loses_nothing(mosquitto: Start, tmp_
 
 
 @needs_mosquitto
+def test_what_an_old_protocol_cannot_see_is_lost_as_the_configuration_says(
+    mosquitto: Start, tmp_path: Path
+) -> None:
+    """The same mistake in the access list: why mqtt.refusals = "unseen" has to be said."""
+
+    async def main() -> None:
+        rules = tmp_path / "acl"
+        rules.write_text("topic read #\ntopic write lamppost/pole7/log/events\n")
+        rules.chmod(0o644)
+        broker = mosquitto("allow_anonymous true", f"acl_file {rules}")
+        with pytest.raises(ConfigError, match=r'mqtt.refusals = "unseen"'):
+            Delivery(settings(broker, protocol="3.1.1"), "pole7", Memory(), dict, dict, Now())
+        outbox = Memory()
+        outbox.fill(Lane.TELEMETRY, 30)
+        old = settings(broker, protocol="3.1.1", refusals="unseen")
+        with listening(broker) as subscriber:
+            async with running(old, outbox) as delivery:
+                await until(lambda: outbox.cursors[Lane.TELEMETRY] == 30)
+                outbox.fill(Lane.EVENTS, 3)
+                await until(lambda: subscriber.numbers(Lane.EVENTS) == [1, 2, 3])
+                said = delivery.describe()
+            assert subscriber.numbers(Lane.TELEMETRY) == []
+        assert (said["refused"], said["protocol"], said["refusals"]) == (0, "3.1.1", "unseen")
+
+    asyncio.run(main())
+
+
+@needs_mosquitto
 @pytest.mark.parametrize("hold", [True, False])
 def test_what_nobody_hears_is_held_or_taken_as_delivered(mosquitto: Start, hold: bool) -> None:
     async def main() -> None:
@@ -272,7 +315,7 @@ def test_what_nobody_hears_is_held_or_taken_as_delivered(mosquitto: Start, hold:
             if hold:
                 await until(lambda: "No matching subscribers" in delivery.describe()["reason"])
                 assert outbox.cursors[Lane.EVENTS] == 0
-                with Subscriber(broker.port) as subscriber:
+                with listening(broker) as subscriber:
                     await until(lambda: outbox.cursors[Lane.EVENTS] == 30)
                     await until(lambda: len(subscriber.numbers(Lane.EVENTS)) == 30)
             else:
@@ -293,7 +336,7 @@ def test_a_broker_with_a_small_limit_gets_small_messages(mosquitto: Start, limit
         outbox.fill(Lane.TELEMETRY, 50, size=150)
         outbox.fill(Lane.TELEMETRY, 1, size=1500)
         outbox.fill(Lane.TELEMETRY, 50, size=150)
-        with Subscriber(broker.port) as subscriber:
+        with listening(broker) as subscriber:
             async with running(settings(broker), outbox):
                 await until(lambda: outbox.cursors[Lane.TELEMETRY] == 101, 20)
             assert [(lane, number) for lane, number, _ in outbox.dropped] == [(Lane.TELEMETRY, 51)]
@@ -353,6 +396,9 @@ def test_the_description_is_json() -> None:
     async def main() -> None:
         delivery = Delivery(Mqtt(), "pole7", Memory(), dict, dict, Now())
         shape = json.loads(json.dumps(delivery.describe()))
-        assert set(shape) == {"state", "since", "reason", "in_flight", "refused", "session"}
+        assert set(shape) == {
+            *("state", "since", "reason", "in_flight", "refused", "session"),
+            *("protocol", "refusals"),
+        }
 
     asyncio.run(main())

@@ -424,3 +424,27 @@ def test_stopping_works_before_during_and_after_a_connection() -> None:
         assert broker.disconnects == 1
 
     asyncio.run(main())
+
+
+def test_a_broker_that_knows_no_mqtt_5_is_told_of_with_what_to_do() -> None:
+    """NATS says so; RabbitMQ 3 closes without a word."""
+
+    async def main() -> None:
+        async with (
+            Scripted(connack=(0x84, b"")) as broker,
+            running(settings(broker), Memory()) as delivery,
+        ):
+            await until(lambda: "Unsupported protocol version" in delivery.describe()["reason"])
+            assert "see mqtt.protocol" in delivery.describe()["reason"]
+            assert delivery.describe()["state"] == "refused"
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with running(Mqtt(port=port), Memory()) as delivery:
+            await until(lambda: "before the broker had answered" in delivery.describe()["reason"])
+            assert "see mqtt.protocol" in delivery.describe()["reason"]
+        async with running(Mqtt(port=port, protocol="3.1.1", refusals="unseen"), Memory()) as delivery:
+            await until(lambda: "before the broker had answered" in delivery.describe()["reason"])
+            assert "mqtt.protocol" not in delivery.describe()["reason"]
+        server.close()
+
+    asyncio.run(main())

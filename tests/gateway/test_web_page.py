@@ -57,6 +57,13 @@ def shown(state: dict[str, Any]) -> Reader:
     return Reader(page(state, Recorded(state).explain))
 
 
+def test_a_broker_whose_refusals_cannot_be_seen_is_named() -> None:
+    state = status()
+    assert "refuses cannot be seen" not in shown(state).text
+    state["mqtt"] |= {"protocol": "3.1.1", "refusals": "unseen"}
+    assert "It speaks MQTT 3.1.1: what it refuses cannot be seen." in shown(state).text
+
+
 def test_a_reader_finds_everything() -> None:
     text = shown(status()).text
     for part in (

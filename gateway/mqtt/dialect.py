@@ -1,0 +1,72 @@
+"""The two versions of MQTT, as far as they differ: 5, and 3.1.1 for brokers that have nothing better.
+
+3.1.1 has no properties and no reason codes: no Receive Maximum, no session expiry, no content type, and an
+acknowledgement says the same of a message that the broker has stored and of one that it threw away.
+"""
+
+from typing import Literal
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+INCOMING, INFLOW = 16_384, 16
+"""Most bytes of a packet, and most unacknowledged messages, that the broker may send us: orders are short."""
+UNSUPPORTED_VERSION = 0x84
+"""The reason code of a broker that speaks another version (MQTT 5.0, 3.2.2.2)."""
+HINT = "if it does not speak MQTT 5, see mqtt.protocol in the documentation"
+
+
+class Dialect:
+    """How one version says what a connection says."""
+
+    def __init__(self, protocol: Literal["5", "3.1.1"]) -> None:
+        self._five = protocol == "5"
+        self.json = self._properties(PacketTypes.PUBLISH, ContentType="application/json")
+        """What goes with a message whose payload is JSON."""
+
+    def client(self, client_id: str, will: tuple[str, bytes]) -> paho.Client:
+        """Return a client with a session that outlives its connections."""
+        made = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            clean_session=None if self._five else False,
+            protocol=paho.MQTTv5 if self._five else paho.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        about = self._properties(PacketTypes.WILLMESSAGE, ContentType="application/json")
+        made.will_set(*will, qos=1, retain=True, properties=about)
+        return made
+
+    def connect(self, client: paho.Client, host: str, port: int, keepalive: float, expiry: float) -> None:
+        """Connect, and send CONNECT. 3.1.1 cannot ask for the *expiry* [s] of its session."""
+        session = self._properties(
+            PacketTypes.CONNECT,
+            SessionExpiryInterval=round(expiry),
+            MaximumPacketSize=INCOMING,
+            ReceiveMaximum=INFLOW,
+        )
+        clean = False if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY  # paho's word for "not said"
+        client.connect(host, port, round(keepalive), clean_start=clean, properties=session)
+
+    def refusal(self, code: ReasonCode) -> str:
+        """Return why the broker does not want us, and what to do about it where that is known."""
+        hint = f" ({HINT})" if self._five and code.value == UNSUPPORTED_VERSION else ""
+        return f"{code.getName()}{hint}"
+
+    def unanswered(self, reason: str) -> str:
+        """Return what a connection says that ended before the broker had answered.
+
+        Some brokers that do not know MQTT 5 close without a word.
+        """
+        return f"{reason} before the broker had answered{f'; {HINT}' if self._five else ''}"
+
+    def _properties(self, packet: int, **values: int | str) -> Properties | None:
+        if not self._five:
+            return None
+        made = Properties(packet)  # type: ignore[no-untyped-call]
+        for name, value in values.items():
+            setattr(made, name, value)
+        return made
