@@ -19,7 +19,12 @@ from gateway.mqtt.topics import Topics
 from gateway.reading import Reading
 
 ABSENT = 8.0
-"""Longest pause before a broker that does not answer is tried again [s]: it is noticed soon when back."""
+"""Longest pause before a broker that does not answer is tried again [s]: it is noticed soon when back.
+
+The time that it took not to answer counts, so that this is also the longest from one attempt to the next.
+"""
+SHORTEST = 1.0
+"""Shortest pause after an attempt that took long [s]."""
 STABLE = 30.0
 """A connection that has lasted this long was a good one [s]."""
 LEFTOVERS, FAREWELL = 0.6, 0.3
@@ -136,6 +141,7 @@ class Delivery:
 
     async def _session(self) -> float:
         """Live through one connection. Returns how long to wait before the next [s]."""
+        asked = _monotonic()
         try:
             connected = await self._connect()
         except Refused as refused:
@@ -143,7 +149,8 @@ class Delivery:
             return self._backoff.pause()
         except OSError as error:
             self._say("connecting", error.strerror or str(error))
-            return self._backoff.pause(ABSENT)
+            pause = self._backoff.pause(ABSENT)
+            return min(pause, max(SHORTEST, pause - (_monotonic() - asked)))
         if not connected:
             return 0.0
         began = _monotonic()

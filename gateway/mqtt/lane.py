@@ -13,6 +13,8 @@ ERRORS = 0x80
 """Reason codes of PUBACK (MQTT 5.0, 3.4.2.1) and DISCONNECT (3.14.2.1); from ERRORS on, a refusal."""
 
 UNLIMITED = 65535
+REFUSED = 8.0
+"""Longest pause before a lane that the broker refuses is tried again [s]: one message at a time."""
 
 
 class Verdict(Enum):
@@ -89,7 +91,7 @@ class Lane:
         else:
             self._refused = min(first, self._refused or first)
             if verdict is Verdict.KEEP:
-                self._pause(reason, now)
+                self._pause(reason, now, REFUSED)
             elif first == last:
                 self.condemn(first, reason, now)
             else:
@@ -131,9 +133,9 @@ class Lane:
             self.refusal = ""
             self.backoff.reset()
 
-    def _pause(self, reason: str, now: float) -> None:
+    def _pause(self, reason: str, now: float, longest: float | None = None) -> None:
         if now >= self.resume:  # several refusals of one window are one failure
-            self.resume = now + self.backoff.pause()
+            self.resume = now + self.backoff.pause(longest)
         self.refusal = reason
 
     def _advance(self) -> None:

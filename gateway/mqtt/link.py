@@ -22,8 +22,10 @@ from gateway.mqtt import security
 from gateway.mqtt.background import in_thread
 from gateway.mqtt.dialect import Dialect
 
-ANSWER = 10.0
+ANSWER = 7.0
 """How long the broker may take to answer a CONNECT [s]."""
+PATIENCE = 60.0
+"""How long a broker that answers pings may acknowledge nothing, before a new connection is tried [s]."""
 OVERHEAD = 64
 """Bytes of a PUBLISH beside topic and payload: header, lengths, id, content type; generously."""
 LARGEST = 268_435_455
@@ -82,6 +84,7 @@ class Link:
         self._answer: asyncio.Future[None] | None = None
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._answered = 0.0  # when something was last acknowledged, or began to wait for it
         self._writing = False
         self._listener: Listener | None = None
         self._filter = ""
@@ -119,6 +122,8 @@ class Link:
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:
         """Send one message; returns its id. While `choked`, it waits in memory: send only what is bounded."""
+        if not self.waiting:
+            self._answered = asyncio.get_running_loop().time()
         info = self._client.publish(
             topic, payload, qos, retain and self._retain, self._dialect.json if qos else None
         )
@@ -178,9 +183,12 @@ class Link:
 
     def _tick(self) -> None:
         self._client.loop_misc()  # keepalive; may find the connection dead
+        loop = asyncio.get_running_loop()
+        if self.waiting and loop.time() > self._answered + PATIENCE:
+            self._fail(f"it has acknowledged nothing for {PATIENCE:g} s")
         if self._socket is not None:
             period = max(0.5, self._client.keepalive / 4)  # the broker may have shortened it
-            self._timer = asyncio.get_running_loop().call_later(period, self._tick)
+            self._timer = loop.call_later(period, self._tick)
 
     def _readable(self) -> None:
         try:
@@ -232,6 +240,7 @@ class Link:
             self.answers.clear()
         self._retain = bool(getattr(given, "RetainAvailable", 1))
         self.up, self.lost, self.lost_code = True, "", 0
+        self._answered = asyncio.get_running_loop().time()
         self.granted = Granted(window, getattr(given, "MaximumPacketSize", LARGEST), resumed)
         if self._listener is not None:
             client.subscribe(self._filter, qos=1)
@@ -262,6 +271,7 @@ class Link:
     def _on_publish(self, _: paho.Client, __: object, mid: int, code: ReasonCode, ___: Properties) -> None:
         if mid in self.waiting:  # else QoS 0
             del self.waiting[mid]
+            self._answered = asyncio.get_running_loop().time()
             self.answers.append(Answer(mid, code.value, code.getName()))
             self._wake()
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.clock import Now
 from gateway.config import Mqtt
-from gateway.mqtt import face
+from gateway.mqtt import face, link
 from gateway.mqtt.backoff import Backoff
 from gateway.reading import Lane, Reading
 from tests.brokers import Publish, Scripted, maximum_packet_size, receive_maximum, server_keep_alive
@@ -383,6 +383,28 @@ def test_a_connection_that_is_dead_is_noticed_by_the_keepalive() -> None:
             assert len(broker.connects) == 1
             broker.mute = True
             await until(lambda: len(broker.connects) == 2, 4)
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_a_broker_that_answers_pings_and_acknowledges_nothing_is_connected_to_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that a batch too much for it becomes smaller, and what it forgot is sent again."""
+
+    async def main() -> None:
+        monkeypatch.setattr(link, "PATIENCE", 0.1)
+        mute = Scripted(judge=lambda _: None, connack=(0, server_keep_alive(1)))
+        outbox = Memory()
+        outbox.fill(Lane.TELEMETRY, 10)
+        async with mute as broker, running(settings(broker), outbox) as delivery:
+            await until(lambda: len(broker.connects) == 2, 3)
+            broker.judge = lambda _: 0
+            await until(lambda: outbox.cursors[Lane.TELEMETRY] == 10, 3)
+            assert delivery.describe()["state"] == "connected"
+            await asyncio.sleep(1.2)
+            assert len(broker.connects) <= 3, "nothing waits: nothing is wrong"
 
     asyncio.run(main())
 
