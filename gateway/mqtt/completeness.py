@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from gateway.mqtt.compress import plain
+
 LANES = 10_000
 """Most numberings followed, and most holes and gaps of one: no publisher may fill the memory."""
 RECORDS = 10_000
@@ -50,7 +52,10 @@ class Received:
 
 def read_batch(payload: bytes, gateway: str, lane: str) -> Received:
     """Return the batch in *payload*, which came on *lane*'s topic of *gateway*. Raises Malformed."""
-    shape = read_object(payload)
+    try:
+        shape = read_object(plain(payload))
+    except ValueError as error:
+        raise Malformed(str(error)) from None
     if shape.get("gateway") != gateway or shape.get("lane") != lane:
         raise Malformed("it names another gateway or lane than its topic")
     epoch, first, records = shape.get("epoch"), shape.get("first"), shape.get("records")
