@@ -34,7 +34,7 @@ OWNERS = {
     "h11": ("gateway.web",),
     "prometheus_client": ("gateway.web",),
     "pydantic": ("gateway.config", "gateway.web"),
-    "pydantic_core": ("gateway.config", "gateway.web"),
+    "pydantic_core": ("gateway.config", "gateway.web", "gateway.store.digits"),
     "rich": ("gateway.terminal",),
     "plotext": ("gateway.terminal",),
     "pyvrp": ("gateway.rounds",),

@@ -1,21 +1,18 @@
 """Draining the outbox over a link: events first, never more on its way than the broker allows."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator
 
 from gateway.config import Mqtt
-from gateway.mqtt.batch import PAYLOAD, Batch, pack
+from gateway.mqtt.batch import PAYLOAD, Envelope
+from gateway.mqtt.feed import Feed
 from gateway.mqtt.lane import Lane, Verdict
 from gateway.mqtt.link import OVERHEAD, Answer, Link
-from gateway.mqtt.outbox import Outbox, Stored
+from gateway.mqtt.outbox import Outbox
 from gateway.mqtt.topics import Topics
 from gateway.reading import Lane as Name
 
-AHEAD = 8
-"""Batches that are read from the outbox at a time."""
 PATIENCE = 2.0
 """How long records may take to come from the disk before the rest goes on without them [s]."""
 AGAIN = 1.0
@@ -40,8 +37,10 @@ class Drain:
         )
         self._noted = {lane.name: lane.cursor for lane in self._lanes}
         self._aside: set[asyncio.Task[None]] = set()
-        longest = Batch(1 << 53, 0, ()).payload(topics.gateway, outbox.epoch, Name.TELEMETRY)
-        self._head = len(longest)  # bytes of a batch beside its records
+        self._feeds = {lane.name: Feed(outbox, lane.name) for lane in self._lanes}
+        self._envelopes = {
+            lane.name: Envelope(topics.gateway, outbox.epoch, lane.name) for lane in self._lanes
+        }
 
     @property
     def refusal(self) -> str:
@@ -56,8 +55,9 @@ class Drain:
     def begin(self) -> None:
         """A connection is there: go on, or begin again behind the cursors."""
         self.progress = False
-        if not self._link.granted.resumed:
-            for lane in self._lanes:
+        for lane in self._lanes:
+            self._feeds[lane.name].forget()
+            if not self._link.granted.resumed:
                 lane.rewind()
 
     def cut_off(self) -> None:
@@ -104,6 +104,8 @@ class Drain:
         """Wait for nothing any more."""
         for task in self._aside:
             task.cancel()
+        for feed in self._feeds.values():
+            feed.forget()
 
     def _next(self) -> Lane | None:
         if not self._link.up or self.room <= 0 or self._link.choked:
@@ -115,29 +117,20 @@ class Drain:
         return (lane for lane in self._lanes if self._outbox.durable(lane.name) > lane.sent)
 
     async def _send(self, lane: Lane) -> None:
-        """Send the lane's next batches."""
-        room = min(self.room, lane.allowed(_monotonic()), AHEAD)
-        rows = await self._rows(lane, lane.limit * room)
-        topic = self._topics.log(lane.name)
+        """Send the lane's next batch."""
+        topic, envelope = self._topics.log(lane.name), self._envelopes[lane.name]
         largest = self._link.granted.packet - len(topic.encode()) - OVERHEAD
-        for batch in islice(pack(rows, lane.limit, min(PAYLOAD, largest) - self._head), room):
-            payload = batch.payload(self._topics.gateway, self._outbox.epoch, lane.name)
-            if not self._link.up:
-                return
-            if len(payload) > largest:
-                lane.condemn(batch.first, TOO_LONG, _monotonic())
-                self._put_aside(lane, batch.first, TOO_LONG)
-                return
-            lane.send(self._link.publish(topic, payload, 1, False), batch.first, batch.last)
-
-    async def _rows(self, lane: Lane, limit: int) -> Sequence[Stored]:
-        rows: Sequence[Stored] = ()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                rows = await self._outbox.after(lane.name, lane.sent, limit)
-        if not rows:  # the disk does not answer, or they were all dropped meanwhile
+        size = min(PAYLOAD, largest) - envelope.size
+        run = await self._feeds[lane.name].next(lane.sent, lane.limit, size, PATIENCE)
+        if run is None:  # the disk does not answer, or they were all dropped meanwhile
             lane.resume = _monotonic() + AGAIN
-        return rows
+        elif self._link.up:
+            payload = envelope.seal(run)
+            if len(payload) > largest:
+                lane.condemn(run.first, TOO_LONG, _monotonic())
+                self._put_aside(lane, run.first, TOO_LONG)
+            else:
+                lane.send(self._link.publish(topic, payload, 1, False), run.first, run.last)
 
     def _put_aside(self, lane: Lane, seq: int, why: str) -> None:
         """Give up one record. That waits for the disk, so nothing else waits for it."""

@@ -6,17 +6,22 @@ from typing import Protocol
 from gateway.reading import Lane
 
 
-class Stored(Protocol):
-    """A record as the store holds it."""
+class Run(Protocol):
+    """Records of a lane without a hole, as their texts go to the broker."""
 
     @property
-    def seq(self) -> int:
-        """Its number in the lane, from 1."""
+    def first(self) -> int:
+        """The first one's number in the lane, from 1."""
         ...
 
     @property
-    def body(self) -> str:
-        """Its JSON text."""
+    def last(self) -> int:
+        """The last one's number."""
+        ...
+
+    @property
+    def text(self) -> bytes:
+        """Their JSON texts, with commas between."""
         ...
 
 
@@ -40,8 +45,11 @@ class Outbox(Protocol):
         """Return when something new has become durable."""
         ...
 
-    async def after(self, lane: Lane, seq: int, limit: int) -> Sequence[Stored]:
-        """Return at most *limit* durable records behind *seq*, in order."""
+    async def batches(self, lane: Lane, seq: int, records: int, size: int, most: int) -> Sequence[Run]:
+        """Return what is durable behind *seq*, in order: about *most* runs, none only if there is nothing.
+
+        Each has at most *records*, and at most *size* bytes of text unless it is a single record.
+        """
         ...
 
     async def delivered(self, lane: Lane, upto: int) -> None:

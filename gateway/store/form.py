@@ -23,11 +23,13 @@ LONGEST = 1536
 MOST = 2000
 """Forms, and stamps, that a file has at most. What needs one more is kept as text."""
 
+CHECK = 2
+"""Bytes of a row's checksum, its last."""
+
 _CUT = "\n"  # where a number was: JSON text has no raw line break
 _KNOWN = 4096  # forms and candidates that are kept in memory
 _FLOATS = {float}
 _TIME = struct.Struct("<d")
-_CHECK = 2  # bytes of the checksum
 
 
 class Damaged(ValueError):
@@ -53,7 +55,14 @@ class Stamp:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.head = _template(f'{{"kind":"reading","time":{_CUT},"mono":{_CUT},{text},')
+        self.head = _template(_opening(text))
+
+
+class Outline(NamedTuple):
+    """What the rows of one form and stamp share: the text around their *numbers*, with %b for each."""
+
+    numbers: int
+    template: bytes
 
 
 class Packed(NamedTuple):
@@ -71,8 +80,8 @@ class Packed(NamedTuple):
 
 def spelled(form: Form, stamp: Stamp, time: float, data: bytes) -> str:
     """Return the JSON text that a row stands for. Raises Damaged."""
-    raw = _TIME.pack(time) + data[:-_CHECK]
-    if len(raw) != form.codec.size or zlib.crc32(raw) & 0xFFFF != int.from_bytes(data[-_CHECK:]):
+    raw = _TIME.pack(time) + data[:-CHECK]
+    if len(raw) != form.codec.size or zlib.crc32(raw) & 0xFFFF != int.from_bytes(data[-CHECK:]):
         raise Damaged("its checksum is wrong")
     return (stamp.head + form.tail) % form.codec.unpack(raw)
 
@@ -104,7 +113,7 @@ class Press:
         if form is None or stamp is None:
             return None
         raw = form.codec.pack(time, round(at.mono, 6), *numbers)
-        data = raw[_TIME.size :] + (zlib.crc32(raw) & 0xFFFF).to_bytes(_CHECK)
+        data = raw[_TIME.size :] + (zlib.crc32(raw) & 0xFFFF).to_bytes(CHECK)
         return Packed(form, stamp, time, data)
 
     def _form(self, reading: Reading) -> Form | None:
@@ -158,8 +167,12 @@ def _form_of(reading: Reading) -> Form | None:
     return form if (Stamp(head).head + form.tail) % numbers == encode(reading) else None
 
 
-def _template(text: str) -> str:
-    return text.replace("%", "%%").replace(_CUT, "%r")
+def _opening(stamp: str) -> str:
+    return f'{{"kind":"reading","time":{_CUT},"mono":{_CUT},{stamp},'
+
+
+def _template(text: str, number: str = "%r") -> str:
+    return text.replace("%", "%%").replace(_CUT, number)
 
 
 def _json(value: object) -> str:
@@ -241,6 +254,13 @@ class Decoder:
             return spelled(one, other, time, body)
         except (ValueError, TypeError, struct.error, RecursionError):
             return None
+
+    def outline(self, form: int, stamp: int) -> Outline:
+        """Return what rows of *form* and *stamp* share. Raises Damaged or another ValueError."""
+        one = self._forms.get(form) or self._form(form)
+        other = self._stamps.get(stamp) or self._stamp(stamp)
+        template = _template(_opening(other.text) + one.text, "%b")
+        return Outline(one.codec.size // _TIME.size, template.encode())
 
     def _form(self, number: int) -> Form:
         return self._forms.setdefault(number, Form(self._kept("form", number)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.reading import Lane
+from gateway.store.blocks import Block, Blocks, Cut
 from gateway.store.errors import legible
 from gateway.store.file import examine, read_only
 from gateway.store.form import Columns, Decoder, parsed
@@ -25,6 +26,10 @@ LOOK_BACK = 10_000
 
 
 _COLUMNS = {lane: Columns(VERSION).of(lane) for lane in Lane}
+_AFTER = {
+    lane: f"SELECT seq, {_COLUMNS[lane]} FROM {lane} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+    for lane in Lane
+}
 _DEVICE = "(form IS NULL AND device = ?3 OR form IN (SELECT id FROM form WHERE device = ?3))"
 _NUMBER = {Lane.TELEMETRY: "seq", Lane.EVENTS: "event"}
 
@@ -52,8 +57,17 @@ class Reader:
 
     async def after(self, lane: Lane, seq: int, upto: int, limit: int) -> list[Found]:
         """Return up to *limit* records behind *seq*, in order, none behind *upto*."""
-        rows = f"SELECT seq, {_COLUMNS[lane]} FROM {lane} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-        return await self._found(rows, (seq, upto, limit))
+        return await self._found(_AFTER[lane], (seq, upto, limit))
+
+    async def block(self, lane: Lane, seq: int, cut: Cut, upto: int) -> Block:
+        """Return the texts of the records behind *seq*, none behind *upto*, as much as *cut* says."""
+
+        def ask() -> Block:
+            with legible():
+                rows = self._open().execute(_AFTER[lane], (seq, upto, cut.records * cut.runs)).fetchall()
+            return self._blocks.block(rows, cut)
+
+        return await self._call(ask)
 
     async def recent(self, lane: Lane, end: int, label: str | None, limit: int) -> list[dict[str, Any]]:
         """Return the newest *limit* records before *end*, newest first, each with its number."""
@@ -162,6 +176,7 @@ class Reader:
             self._connection = read_only(self._path)
             self._connection.text_factory = bytes  # a text that is none would fail the whole query
             self._decoder = Decoder(self._connection)
+            self._blocks = Blocks(self._decoder)
         return self._connection
 
     def _disconnect(self) -> None:

@@ -4,13 +4,15 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from drivers.device import Clock
 from gateway import config
 from gateway.clock import Instant, LoopClock, Now
 from gateway.reading import Decision, Lane, Record, lane_of
+from gateway.store.blocks import Cut, Run
 from gateway.store.errors import StoreError, advice
 from gateway.store.file import Lock, open_database
 from gateway.store.form import Press, parsed
@@ -19,12 +21,13 @@ from gateway.store.ledger import DECISION, Head, Ledger, Linker, spelled
 from gateway.store.log import Log, Stored, runs
 from gateway.store.memory import Text
 from gateway.store.pending import Row, row_of
-from gateway.store.reader import Found, Reader
+from gateway.store.reader import Reader
 from gateway.store.salvage import salvage
 from gateway.store.tally import Counts, Drop
 from gateway.store.wear import Wear
 from gateway.store.worker import Worker
 
+T = TypeVar("T")
 Release: TypeAlias = Callable[[], Awaitable[None]]
 
 _AGAIN = 5.0  # [s] before a failed reading of the log is tried again
@@ -151,7 +154,8 @@ class Store:
         A record that the disk has made unreadable is dropped and announced, and left out.
         """
         while True:
-            found = await self._read(lane, seq, limit)
+            ask = partial(self._outlet.after, lane, seq, limit=limit)
+            found = await self._reading(lane, seq + limit, ask)
             rows = [Stored(one.seq, one.body) for one in found if one.body is not None]
             if len(rows) < len(found):
                 for first, last in runs([one.seq for one in found if one.body is None]):
@@ -159,6 +163,22 @@ class Store:
             if rows or not found:
                 return rows
             seq = found[-1].seq
+
+    async def batches(self, lane: Lane, seq: int, records: int, size: int, most: int) -> Sequence[Run]:
+        """Return what follows *seq* as texts for the wire: what `after` returns, in a fraction of its time.
+
+        About *most* runs without a hole, each of at most *records*, and of at most *size* bytes where it is
+        more than one record. None only where nothing follows.
+        """
+        cut = Cut(records, size, most)
+        while True:
+            ask = partial(self._outlet.block, lane, seq, cut)
+            block = await self._reading(lane, seq + records * most, ask)
+            for first, last in runs(block.damaged):
+                await self.drop(lane, first, last, "damaged")
+            if block.runs or not block.damaged:
+                return block.runs
+            seq = block.last
 
     def durable(self, lane: Lane) -> int:
         """Return the last number that is durable; 0 before the first."""
@@ -270,11 +290,15 @@ class Store:
         for start in range(0, len(waiting), _CHUNK):
             yield [json.loads(row.text) for row in waiting[start : start + _CHUNK] if row.time >= since]
 
-    async def _read(self, lane: Lane, seq: int, limit: int) -> list[Found]:
+    async def _reading(self, lane: Lane, upto: int, ask: Callable[[int], Awaitable[T]]) -> T:
+        """Return what *ask* gives for the delivery, which is up to *upto* at most; a failing disk delays it.
+
+        *ask* is told the last number that is durable.
+        """
         while True:
-            self._keeper.handed(lane, seq + limit)
+            self._keeper.handed(lane, upto)
             try:
-                found = await self._outlet.after(lane, seq, self.durable(lane), limit)
+                found = await ask(self.durable(lane))
             except sqlite3.Error as error:
                 self._keeper.neglect("reading", error)
                 await self._clock.sleep(_AGAIN)

@@ -4,8 +4,9 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Any, NamedTuple
 
 import paho.mqtt.client as paho
@@ -23,6 +24,12 @@ from gateway.reading import Lane
 class Stored(NamedTuple):
     seq: int
     body: str
+
+
+class Run(NamedTuple):
+    first: int
+    last: int
+    text: bytes
 
 
 class Memory:
@@ -56,12 +63,13 @@ class Memory:
     async def changed(self) -> None:
         await self._news.wait()
 
-    async def after(self, lane: Lane, seq: int, limit: int) -> list[Stored]:
+    async def batches(self, lane: Lane, seq: int, records: int, size: int, most: int) -> list[Run]:
         await asyncio.sleep(0)
-        if self.deaf:
-            await asyncio.sleep(3600)
+        while self.deaf:
+            await asyncio.sleep(0.005)
         gone = {number for name, number, _ in self.dropped if name is lane}
-        return [row for row in self.rows[lane][seq:] if row.seq not in gone][:limit]
+        rows = [row for row in self.rows[lane][seq:] if row.seq not in gone]
+        return list(islice(runs(rows, records, size), most))
 
     async def delivered(self, lane: Lane, upto: int) -> None:
         assert self.cursors[lane] < upto <= self.durable(lane), "the cursor only moves forward"
@@ -71,6 +79,19 @@ class Memory:
         await asyncio.sleep(0.01)
         assert first == last > self.cursors[lane], "one record, not delivered yet"
         self.dropped.append((lane, first, reason))
+
+
+def runs(rows: Sequence[Stored], records: int, size: int) -> Iterator[Run]:
+    """Cut *rows* at holes, and where they would be too many or too long, as plainly as it can be said."""
+    some: list[Stored] = []
+    for row in rows:
+        text = ",".join(one.body for one in [*some, row]).encode()
+        if some and (row.seq != some[-1].seq + 1 or len(some) >= records or len(text) > size):
+            yield Run(some[0].seq, some[-1].seq, ",".join(one.body for one in some).encode())
+            some = []
+        some.append(row)
+    if some:
+        yield Run(some[0].seq, some[-1].seq, ",".join(one.body for one in some).encode())
 
 
 @asynccontextmanager

@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.mqtt.backoff import Backoff
-from gateway.mqtt.batch import Batch, pack
+from gateway.mqtt.batch import Envelope
 from gateway.mqtt.topics import Address, Topics, filters, parse
 from gateway.reading import Lane
-from tests.gateway.mqtt_rig import Stored
+from tests.gateway.mqtt_rig import Run
 
 
 def test_payload_splices_the_stored_text_unchanged() -> None:
     bodies = ['{"a": 1.10}', '{"b":"µ\\u00b5"}']
-    payload = Batch(41, 42, bodies).payload('odd "name"', "0badcafe", Lane.EVENTS)
+    envelope = Envelope('odd "name"', "0badcafe", Lane.EVENTS)
+    payload = envelope.seal(Run(41, 42, ",".join(bodies).encode()))
     assert all(body.encode() in payload for body in bodies)
     assert json.loads(payload) == {
         "gateway": 'odd "name"',
@@ -27,29 +28,10 @@ def test_payload_splices_the_stored_text_unchanged() -> None:
     }
 
 
-rows = st.lists(st.tuples(st.integers(1, 3), st.text("aé€", max_size=30)), max_size=60)
-
-
-@given(rows, st.integers(1, 9), st.integers(1, 80))
-def test_batches_are_dense_short_and_lose_nothing(steps: list[tuple[int, str]], most: int, size: int) -> None:
-    seq, stored = 0, []
-    for step, body in steps:
-        seq += step
-        stored.append(Stored(seq, body))
-    batches = list(pack(stored, most, size))
-    assert [
-        Stored(batch.first + i, body) for batch in batches for i, body in enumerate(batch.bodies)
-    ] == stored
-    for batch in batches:
-        assert batch.last == batch.first + len(batch.bodies) - 1
-        assert len(batch.bodies) <= most
-        assert len(batch.bodies) == 1 or sum(len(body.encode()) + 1 for body in batch.bodies) <= size
-
-
-def test_a_batch_is_as_full_as_it_may_be() -> None:
-    stored = [Stored(seq, "x" * 9) for seq in range(1, 11)]
-    assert [len(batch.bodies) for batch in pack(stored, 100, 40)] == [4, 4, 2]
-    assert [len(batch.bodies) for batch in pack(stored, 3, 1000)] == [3, 3, 3, 1]
+def test_what_an_envelope_adds_is_known_beforehand() -> None:
+    envelope = Envelope("g", "0badcafe", Lane.TELEMETRY)
+    assert len(envelope.seal(Run(1 << 53, 1 << 53, b""))) == envelope.size
+    assert len(envelope.seal(Run(1, 1, b""))) < envelope.size
 
 
 def test_every_topic_can_be_read_back() -> None:

@@ -1,0 +1,80 @@
+"""Reading ahead: while the broker works at what is on its way, the next batches come from the disk."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from gateway.mqtt.outbox import Outbox, Run
+from gateway.reading import Lane
+
+AHEAD = 8
+"""Batches that are read from the outbox at a time; they are read anew when fewer than half are left."""
+STALE = 10.0
+"""How long what was read may wait to be sent [s]: the store may have given it up in the meantime."""
+
+
+class Feed:
+    """The batches of *lane* behind a number, of at most so many records and bytes, in order.
+
+    Whoever asks for another number, or for smaller batches, than what was read gets it read anew.
+    """
+
+    def __init__(self, outbox: Outbox, lane: Lane) -> None:
+        self._outbox, self._lane = outbox, lane
+        self._ready: deque[Run] = deque()
+        self._wanted = (0, 0, 0)  # behind which number, records and bytes of a batch
+        self._since = 0.0  # when the oldest of what is ready was asked for [s, monotonic]
+        self._reading: asyncio.Task[Sequence[Run]] | None = None
+
+    def forget(self) -> None:
+        """Read anew whatever is asked for next."""
+        self._ready.clear()
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    async def next(self, after: int, records: int, size: int, patience: float) -> Run | None:
+        """Return the batch behind *after*; None where none is, or the disk takes over *patience* [s]."""
+        if self._wanted != (after, records, size) or (self._ready and _now() - self._since > STALE):
+            self.forget()
+            self._wanted = (after, records, size)
+        self._collect()
+        if not self._ready:
+            self._read(after)
+            await asyncio.wait((self._begun,), timeout=patience)
+            self._collect()
+        if not self._ready:
+            return None
+        run = self._ready.popleft()
+        self._wanted = (run.last, records, size)
+        if len(self._ready) < AHEAD // 2 and self._outbox.durable(self._lane) > self._end:
+            self._read(self._end)
+        return run
+
+    @property
+    def _end(self) -> int:
+        """The last number that was read."""
+        return self._ready[-1].last if self._ready else self._wanted[0]
+
+    @property
+    def _begun(self) -> asyncio.Task[Sequence[Run]]:
+        assert self._reading is not None
+        return self._reading
+
+    def _read(self, after: int) -> None:
+        if self._reading is None:
+            if not self._ready:
+                self._since = _now()
+            _, records, size = self._wanted
+            asking = self._outbox.batches(self._lane, after, records, size, AHEAD)
+            self._reading = asyncio.ensure_future(asking)
+
+    def _collect(self) -> None:
+        """Take what has been read. What went wrong with it is raised."""
+        if self._reading is not None and self._reading.done():
+            reading, self._reading = self._reading, None
+            self._ready.extend(reading.result())
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
