@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from gateway import config
-from gateway.mqtt.watch import Follower, Item, Live, Logged, Note, describe, watch
+from gateway.mqtt.completeness import Numbering
+from gateway.mqtt.holes import Hole
+from gateway.mqtt.watch import Follower, Item, Live, Logged, Note, describe, printable, watch
 from gateway.problem import ConfigError
+
+Holes: TypeAlias = Mapping[Numbering, tuple[Hole, ...]]
 
 INCOMPLETE = 1
 """Exit status when something is missing that no gap record names."""
@@ -22,16 +27,15 @@ async def follow(settings: config.Mqtt, gateway: str | None, seconds: float | No
         async with asyncio.timeout(seconds), aclosing(watch(settings, gateway, follower)) as items:
             async for item in items:
                 print(_json(item) if as_json else describe(item), flush=True)
-    completeness = follower.completeness
-    missing = sum(last - first + 1 for holes in completeness.missing().values() for first, last in holes)
-    summary = {
-        "records": completeness.records,
-        "duplicates": completeness.duplicates,
-        "missing": missing,
-        "refused": follower.refused,
-    }
-    print(json.dumps(summary) if as_json else _words(summary), flush=True)
-    return INCOMPLETE if missing else 0
+    summary, holes = _summary(follower), follower.completeness.holes()
+    if as_json:
+        print(json.dumps({**summary, "holes": list(_shapes(holes))}), flush=True)
+    else:
+        for numbering, found in holes.items():
+            for hole in found:
+                print(printable(f"{numbering}: {hole}"))
+        print(_words(summary), flush=True)
+    return INCOMPLETE if summary["missing"] else 0
 
 
 def broker_of(
@@ -44,6 +48,23 @@ def broker_of(
     if draft.problems:
         raise ConfigError(draft.problems)
     return draft.config.mqtt
+
+
+def _summary(follower: Follower) -> dict[str, int]:
+    completeness = follower.completeness
+    missing = (last - first + 1 for holes in completeness.missing().values() for first, last in holes)
+    return {
+        "records": completeness.records,
+        "duplicates": completeness.duplicates,
+        "missing": sum(missing),
+        "refused": follower.refused,
+    }
+
+
+def _shapes(holes: Holes) -> Iterator[dict[str, object]]:
+    for numbering, found in holes.items():
+        for hole in found:
+            yield {**asdict(numbering), **hole._asdict()}
 
 
 def _json(item: Item) -> str:

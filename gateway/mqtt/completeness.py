@@ -1,11 +1,12 @@
 """Whether everything has arrived: (gateway, epoch, lane, number) is unique and dense, or named in a gap."""
 
-import bisect
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
+
+from gateway.mqtt.holes import REASON, Hole, Named, Range, explain, overlapping, subtract, words
 
 from gateway.mqtt.compress import plain
 
@@ -16,8 +17,6 @@ RECORDS = 10_000
 HIGHEST = 1 << 53
 """The highest number: JSON readers everywhere still tell it from the next."""
 _EPOCH = re.compile(r"[0-9a-f]{8}")
-
-Range: TypeAlias = tuple[int, int]  # first and last, both included
 
 
 class Malformed(ValueError):
@@ -85,7 +84,7 @@ def read_object(payload: bytes) -> Mapping[str, Any]:
 class _Progress:
     high: int  # the highest number seen
     missing: list[Range] = field(default_factory=list)  # sorted, apart from each other, all below high
-    named: list[Range] = field(default_factory=list)  # given up by the gateway, as far as still of use
+    named: list[Named] = field(default_factory=list)  # given up by the gateway
 
 
 class Completeness:
@@ -100,7 +99,19 @@ class Completeness:
 
     def missing(self) -> dict[Numbering, tuple[Range, ...]]:
         """Return what has not arrived, and is not named in a gap, for each numbering that lacks something."""
-        return {numbering: tuple(lane.missing) for numbering, lane in self._lanes.items() if lane.missing}
+        lacking = {
+            numbering: tuple((hole.first, hole.last) for hole in holes if not hole.explained)
+            for numbering, holes in self.holes().items()
+        }
+        return {numbering: ranges for numbering, ranges in lacking.items() if ranges}
+
+    def holes(self) -> dict[Numbering, tuple[Hole, ...]]:
+        """Return what has not arrived, and why, for each numbering that lacks something."""
+        return {
+            numbering: tuple(explain(lane.missing, lane.named))
+            for numbering, lane in self._lanes.items()
+            if lane.missing
+        }
 
     def take(self, batch: Received) -> tuple[frozenset[int], list[str]]:
         """Note *batch*. Returns the numbers that had been seen before, and sentences worth printing.
@@ -117,59 +128,45 @@ class Completeness:
         self.records += len(batch.records)
         self.duplicates += len(seen)
         for record in batch.records:
-            news += self._gap(batch.numbering, record)
+            if (found := gap_of(batch.numbering, record)) is not None:
+                news += self._gap(*found)
         return seen, news
 
     def _seen(self, lane: _Progress, batch: Received) -> frozenset[int]:
         known = set(range(batch.first, min(batch.last, lane.high) + 1))
-        for first, last in _overlapping(lane.missing, batch.first, batch.last):
+        for first, last in overlapping(lane.missing, batch.first, batch.last):
             known.difference_update(range(max(first, batch.first), min(last, batch.last) + 1))
         return frozenset(known)
 
     def _heal(self, lane: _Progress, batch: Received) -> Iterator[str]:
-        for hole in _overlapping(lane.missing, batch.first, batch.last):
-            _subtract(lane.missing, hole, (batch.first, batch.last))
+        for hole in overlapping(lane.missing, batch.first, batch.last):
+            subtract(lane.missing, hole, (batch.first, batch.last))
             arrived = max(hole[0], batch.first), min(hole[1], batch.last)
-            yield f"{batch.numbering}: {_words(arrived)} arrived late"
+            yield f"{batch.numbering}: {words(arrived)} arrived late"
 
     def _jump(self, lane: _Progress, batch: Received) -> Iterator[str]:
         if batch.first > lane.high + 1:
-            holes = [(lane.high + 1, batch.first - 1)]
-            for known in _overlapping(lane.named, *holes[0]):
-                for hole in list(_overlapping(holes, *known)):
-                    _subtract(holes, hole, known)
-            for hole in holes:
-                yield f"{batch.numbering}: missing {_words(hole)}"
-            lane.missing = [*lane.missing, *holes][-LANES:]
+            missing = lane.high + 1, batch.first - 1
+            for hole in explain([missing], lane.named):
+                if not hole.explained:
+                    yield f"{batch.numbering}: {hole}"
+            lane.missing = [*lane.missing, missing][-LANES:]
         lane.high = max(lane.high, batch.last)
 
-    def _gap(self, numbering: Numbering, record: Mapping[str, Any]) -> Iterator[str]:
-        first, last = record.get("first"), record.get("last")
-        if record.get("kind") != "gap" or type(first) is not int or type(last) is not int:
-            return
-        if not 1 <= first <= last <= HIGHEST:
-            return
-        about = Numbering(numbering.gateway, numbering.epoch, str(record.get("lane")))
-        yield f"{about}: the gateway gave up {_words((first, last))}: {record.get('reason')}"
+    def _gap(self, about: Numbering, named: Named) -> Iterator[str]:
+        yield f"{about}: the gateway gave up {words((named.first, named.last))}: {named.why}"
         lane = self._lanes.get(about)
         if lane is not None:
-            for hole in list(_overlapping(lane.missing, first, last)):
-                _subtract(lane.missing, hole, (first, last))
-            bisect.insort(lane.named, (first, last))
+            lane.named.append(named)
             del lane.named[:-LANES]
 
 
-def _overlapping(ranges: list[Range], first: int, last: int) -> list[Range]:
-    return [known for known in ranges if known[0] <= last and known[1] >= first]
-
-
-def _subtract(ranges: list[Range], hole: Range, taken: Range) -> None:
-    """Replace *hole* in *ranges* by what *taken* leaves of it."""
-    at = ranges.index(hole)
-    left, right = (hole[0], taken[0] - 1), (taken[1] + 1, hole[1])
-    ranges[at : at + 1] = [rest for rest in (left, right) if rest[0] <= rest[1]]
-
-
-def _words(span: Range) -> str:
-    first, last = span
-    return f"{first}" if first == last else f"{first} to {last}"
+def gap_of(numbering: Numbering, record: Mapping[str, Any]) -> tuple[Numbering, Named] | None:
+    """Return what *record*, numbered in *numbering*, gives up, and of which lane; None: it is no gap."""
+    first, last = record.get("first"), record.get("last")
+    if record.get("kind") != "gap" or type(first) is not int or type(last) is not int:
+        return None
+    if not 1 <= first <= last <= HIGHEST:
+        return None
+    about = Numbering(numbering.gateway, numbering.epoch, str(record.get("lane"))[:REASON])
+    return about, Named(first, last, str(record.get("reason"))[:REASON])

@@ -86,8 +86,7 @@ class Link:
         self._timer: asyncio.TimerHandle | None = None
         self._answered = 0.0  # when something was last acknowledged, or began to wait for it
         self._writing = False
-        self._listener: Listener | None = None
-        self._filter = ""
+        self._listeners: dict[str, Listener] = {}  # by topic filter
         self._tls = None if settings.tls is None else security.context()
         self._client = self._make(client_id, will)
 
@@ -136,7 +135,7 @@ class Link:
 
     def listen(self, filter: str, listener: "Listener") -> None:
         """Have what is published to *filter* brought to *listener*, in the loop, on every connection."""
-        self._filter, self._listener = filter, listener
+        self._listeners[filter] = listener
 
     def close(self) -> None:
         """Say goodbye, so that the broker discards the Will, and close."""
@@ -242,8 +241,8 @@ class Link:
         self.up, self.lost, self.lost_code = True, "", 0
         self._answered = asyncio.get_running_loop().time()
         self.granted = Granted(window, getattr(given, "MaximumPacketSize", LARGEST), resumed)
-        if self._listener is not None:
-            client.subscribe(self._filter, qos=1)
+        for filter in self._listeners:
+            client.subscribe(filter, qos=1)
         self._answer.set_result(None)
 
     def _on_disconnect(
@@ -276,8 +275,9 @@ class Link:
             self._wake()
 
     def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
-        if self._listener is not None:
-            self._listener(message.topic, bytes(message.payload), message.retain)
+        for filter, listener in self._listeners.items():
+            if paho.topic_matches_sub(filter, message.topic):
+                listener(message.topic, bytes(message.payload), message.retain)
 
     def _on_socket_close(self, *_: object) -> None:
         found, self._socket = self._socket, None

@@ -117,6 +117,11 @@ def describe(item: Item) -> str:
             line = f"{gateway} {face} {_summary(body)}"
         case Logged(gateway, _, lane, seq, body, again):
             line = f"{gateway} {lane} {seq} {_summary(body)}" + (" (again)" if again else "")
+    return printable(line)
+
+
+def printable(line: str) -> str:
+    """Return *line* so that it cannot steer a terminal, and no longer than WIDTH."""
     return "".join(c if c.isprintable() else "?" for c in line[:WIDTH])
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.mqtt import completeness
 from gateway.mqtt.completeness import Completeness, Malformed, Numbering, Received, read_batch
+from gateway.mqtt.holes import UNEXPLAINED, Named, explain
 
 LANE = Numbering("pole7", "0badcafe", "telemetry")
 EVENTS = Numbering("pole7", "0badcafe", "events")
@@ -27,7 +28,9 @@ def gap(seq: int, first: int, last: int) -> Received:
 def test_a_hole_is_told_once_and_when_it_heals() -> None:
     whole = Completeness()
     assert whole.take(batch(5, 9)) == (frozenset(), [])
-    assert whole.take(batch(15, 19))[1] == ["pole7/telemetry (epoch 0badcafe): missing 10 to 14"]
+    assert whole.take(batch(15, 19))[1] == [
+        "pole7/telemetry (epoch 0badcafe): missing 10 to 14: not explained"
+    ]
     assert whole.take(batch(20, 29))[1] == []
     assert whole.take(batch(11, 12))[1] == ["pole7/telemetry (epoch 0badcafe): 11 to 12 arrived late"]
     assert whole.missing() == {LANE: ((10, 10), (13, 14))}
@@ -50,11 +53,44 @@ def test_a_gap_record_explains_a_hole_before_and_after() -> None:
     assert "11 to 20" in news
     assert "full" in news
     assert whole.missing() == {}
+    assert [str(hole) for hole in whole.holes()[LANE]] == ["missing 11 to 20: full"]
     whole.take(gap(2, 33, 40))
     assert whole.take(batch(45, 50))[1] == [
-        "pole7/telemetry (epoch 0badcafe): missing 31 to 32",
-        "pole7/telemetry (epoch 0badcafe): missing 41 to 44",
+        "pole7/telemetry (epoch 0badcafe): missing 31 to 32: not explained",
+        "pole7/telemetry (epoch 0badcafe): missing 41 to 44: not explained",
     ]
+
+
+def test_what_is_missing_is_cut_where_its_reason_changes() -> None:
+    named = [Named(14, 16, "full"), Named(3, 12, "thinned: 12 is left"), Named(15, 20, "memory")]
+    assert [str(hole) for hole in explain([(1, 5), (8, 8), (10, 18), (30, 31)], named)] == [
+        "missing 1 to 2: not explained",
+        "missing 3 to 5: thinned: 12 is left",
+        "missing 8: thinned: 12 is left",
+        "missing 10 to 12: thinned: 12 is left",
+        "missing 13: not explained",
+        "missing 14 to 16: full",
+        "missing 17 to 18: memory",
+        "missing 30 to 31: not explained",
+    ]
+
+
+ranges = st.tuples(st.integers(1, 40), st.integers(0, 9)).map(lambda each: (each[0], each[0] + each[1]))
+
+
+@given(st.lists(ranges, max_size=8), st.lists(st.tuples(ranges, st.sampled_from("abc")), max_size=8))
+def test_every_missing_number_is_explained_once_or_not_at_all(missing: list[Any], gaps: list[Any]) -> None:
+    numbers = sorted({n for first, last in missing for n in range(first, last + 1)})
+    apart = [(n, n) for n in numbers]
+    found = [
+        (n, hole.why)
+        for hole in explain(apart, [Named(*span, why) for span, why in gaps])
+        for n in range(hole.first, hole.last + 1)
+    ]
+    assert [n for n, _ in found] == numbers
+    for n, why in found:
+        reasons = {reason for (first, last), reason in gaps if first <= n <= last}
+        assert why in (reasons or {UNEXPLAINED})
 
 
 def test_a_new_epoch_begins_again() -> None:
