@@ -3,9 +3,10 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
 EXACT = 2**53
@@ -38,9 +39,9 @@ def canonical(value: Any, depth: int = DEPTH) -> str:
         case Mapping() | list() | tuple() if depth < 1:
             raise ValueError("nested too deeply")
         case Mapping():
-            return "{" + ",".join(_member(key, value[key], depth) for key in sorted(value, key=_units)) + "}"
+            return "{" + ",".join([_member(key, value[key], depth) for key in _ordered(value)]) + "}"
         case list() | tuple():
-            return "[" + ",".join(canonical(item, depth - 1) for item in value) + "]"
+            return "[" + ",".join([canonical(item, depth - 1) for item in value]) + "]"
         case _:
             raise ValueError(f"JSON has no {type(value).__name__}")
 
@@ -51,7 +52,10 @@ def number(value: float) -> str:
         raise ValueError("not a number that JSON can carry exactly")
     if value == 0:
         return "0"
-    sign, digits, exponent = Decimal(repr(float(value))).normalize().as_tuple()
+    shortest = repr(float(value))
+    if "e" not in shortest:  # from 1e-4 to 1e16 both write the same digits
+        return shortest.removesuffix(".0")
+    sign, digits, exponent = Decimal(shortest).normalize().as_tuple()
     text, point = "".join(map(str, digits)), len(digits) + int(exponent)
     return "-" * sign + _placed(text, point)
 
@@ -81,10 +85,16 @@ def _units(key: object) -> bytes:
     return key.encode("utf-16-be", "surrogatepass")
 
 
+def _ordered(keys: Iterable[Any]) -> list[str]:
+    found = list(keys)
+    plain = all(isinstance(key, str) and key.isascii() for key in found)
+    return sorted(found) if plain else sorted(found, key=_units)
+
+
 def _text(value: str) -> str:
     if not value.isascii():
         value.encode()  # UnicodeEncodeError, a ValueError, for half a surrogate pair
-    return json.dumps(value, ensure_ascii=False)
+    return encode_basestring(value)
 
 
 def _placed(digits: str, point: int) -> str:

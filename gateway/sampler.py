@@ -46,7 +46,9 @@ class Screen(Protocol):
 class Device:
     """One configured sensor. *interval* and *deadline* in seconds; *note* says where it is, for people.
 
-    *screens* are the tests of those of its quantities that have any.
+    *screens* are the tests of those of its quantities that have any. *share*, above 0 to 1, is the part of
+    the interval that passes from the first measurement to the second: where devices differ in it, they do not
+    measure at the same moment for ever.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Device:
     deadline: float
     note: dict[str, Any] = field(default_factory=dict)
     screens: Mapping[Quantity, Screen] = field(default_factory=dict)
+    share: float = 1.0
 
 
 @dataclass
@@ -136,7 +139,7 @@ class Sampler:
 
     async def _while_running(self) -> None:
         """Measure on time until a measurement fails; the way on is a new start of the device."""
-        origin, turn = self.clock.monotonic(), 0
+        origin, turn = self.clock.monotonic() - (1.0 - self.device.share) * self.device.interval, 0
         poked = False
         while await self._measure():
             turn, poked = await self._next_turn(origin, turn, poked)

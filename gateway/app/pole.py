@@ -17,7 +17,7 @@ from gateway.clock import Now
 from gateway.control import Control, Journal, Limits, Permissive, Ruled, Switch
 from gateway.derive import Screen, screen
 from gateway.health import Health
-from gateway.reading import Event, Reading
+from gateway.reading import Event, Reading, Record
 from gateway.rules import Engine, Expression, Rule
 from gateway.rules.rule import fingerprint
 from gateway.sampler import LONGEST_PAUSE, Device, Sampler
@@ -31,6 +31,9 @@ STALE = 3.0
 """Sampling intervals after which a reading is too old for a rule, where the configuration does not say."""
 
 CONTROL, GUARDS = "control", "guards"
+GOLDEN = (5**0.5 - 1) / 2
+"""By which share of its interval each device measures off the one before it, so that many keep apart."""
+
 SLACK = 15.0
 """Seconds by which a loop may be late before it counts as hung."""
 
@@ -102,7 +105,7 @@ class Pole:
         self._bins = Bins(self.plan.config, self._drivers, self._limits_of, self._engine.lookup, self.memory)
         self._control = Control(
             self._switches(),
-            self.journal,
+            self,
             self.now,
             self.clock,
             _place(self.plan),
@@ -139,11 +142,12 @@ class Pole:
         self._run("streams", self._streams.run())
         if self.hardware.street is not None:
             self._run("street", self.hardware.street.run())
-        for name, placed in self.plan.devices.items():
-            self._sample(name, placed)
+        for number, (name, placed) in enumerate(self.plan.devices.items()):
+            self._sample(name, placed, 1.0 - number * GOLDEN % 1.0)
 
     async def stop(self) -> None:
         """Every output to its safe state first, then everything else down."""
+        self._recall.end()
         await self._cancel(CONTROL, GUARDS)
         await self._control.stop()
         await self._cancel(*self._tasks)
@@ -151,6 +155,11 @@ class Pole:
         for loop in self._expected:
             self.health.forget(loop)
         self._expected.clear()
+
+    async def record(self, record: Record) -> object:
+        """Return when *record* is durable, and with it all that must not be forgotten over a restart."""
+        self._recall.write()
+        return await self.journal.record(record)
 
     def take_rules(self, new: Plan) -> None:
         """Run the rules of *new*, whose devices are the same; those that did not change keep their state."""
@@ -191,7 +200,7 @@ class Pole:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _sample(self, name: str, placed: Placed) -> None:
+    def _sample(self, name: str, placed: Placed, share: float) -> None:
         interval = placed.config.interval
         deadline = placed.config.deadline or DEADLINE
         note = {"driver": placed.part.name, "domain": placed.part.domain, **placed.where}
@@ -200,7 +209,7 @@ class Pole:
         driver: Sensor = self._drivers[name]
         sensor = _Onlooker(driver) if isinstance(driver, Actuator) else driver
         sampler = Sampler(
-            Device(name, sensor, interval, deadline, note, _screens(placed)),
+            Device(name, sensor, interval, deadline, note, _screens(placed), share),
             self.clock,
             self.now,
             self._reading,

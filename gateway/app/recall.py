@@ -1,5 +1,6 @@
 """What rules and control must not forget over a restart, kept in the store at each change."""
 
+import asyncio
 import json
 import logging
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ log = logging.getLogger("lamppost")
 RULES, CONTROL = "rules", "control"
 """The names under which the store keeps them."""
 
+SOON = 0.05
+"""Seconds that a change may wait for a decision to be written with."""
+
 DAY = 86400.0
 PAGE = 500
 """Decisions that are looked through at a time."""
@@ -23,13 +27,18 @@ PAGE = 500
 
 @dataclass
 class Recall:
-    """Keeps the state of an engine and a control, and gives it back to the next."""
+    """Keeps the state of an engine and a control, and gives it back to the next.
+
+    What has changed is written with the next decision, so that several changes cost one text, or SOON after.
+    """
 
     engine: Engine
     control: Control
     memory: Memory
     _kept: int = -1
     _problem: str = ""
+    _due: asyncio.TimerHandle | None = None
+    _ending: bool = False
 
     async def restore(self) -> None:
         """Go on from where the store says that they were; what cannot be read begins anew, and safely so."""
@@ -46,18 +55,38 @@ class Recall:
                     log.warning("what %s kept cannot be used, it begins anew: %s", name, error)
         if CONTROL not in remembered:
             self._control(self.control.save())
-        self.keep()
+        self._write()
 
     def keep(self) -> None:
-        """Have both kept, durable with the next commit."""
+        """Have both kept: at the latest with the next decision, which calls `write`."""
+        if self._ending:
+            self._write()
+        elif self._due is None:
+            self._due = asyncio.get_running_loop().call_later(SOON, self.write)
+
+    def keep_up(self) -> None:
+        """Have both kept now if anything has changed."""
+        if self.engine.revision != self._kept:
+            self._write()
+        self.write()
+
+    def write(self) -> None:
+        """Hand what is to be kept to the store, durable with its next commit."""
+        if self._due is not None:
+            self._write()
+
+    def end(self) -> None:
+        """Write at once from now on: control is about to undo what is to be done again after the restart."""
+        self.write()
+        self._ending = True
+
+    def _write(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
         self._kept = self.engine.revision
         self._remember(RULES, self.engine.save())
         self._remember(CONTROL, self.control.save())
-
-    def keep_up(self) -> None:
-        """Have both kept if a rule has changed its phase."""
-        if self.engine.revision != self._kept:
-            self.keep()
 
     def _control(self, saved: object) -> None:
         self.control.restore(saved, self.engine.firing())

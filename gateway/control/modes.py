@@ -123,7 +123,10 @@ class Modes:
         """Return what has fallen since the last review, by itself."""
         falls = [*self._outlived()]
         for name, rule in self._rules.items():
-            standing, told = self.of(name), self._told.get(name)
+            told = self._told.get(name)
+            if told is rule.mode not in ABOVE_IN and name not in self._orders:
+                continue  # nothing of it was given for a time: most rules, at every reading that moves one
+            standing = self.of(name)
             if told in ABOVE_IN and standing.granted is Mode.IN and standing.why:
                 falls.append(Fall(rule, told, standing.granted, standing.why))
             self._told[name] = standing.granted

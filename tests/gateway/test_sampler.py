@@ -85,6 +85,21 @@ class Bench:
         return self
 
 
+def test_devices_that_begin_together_do_not_measure_together_for_ever(virtual):
+    """After the first measurement comes the second a share of the interval later, then the interval rules."""
+
+    async def main() -> tuple[list[float], int]:
+        bench = Bench(Thermometer())
+        bench.sampler.device.share = 0.25
+        task = asyncio.create_task(bench.sampler.run())
+        await asyncio.sleep(3.5)
+        task.cancel()
+        began = bench.sensor.measured[0]
+        return [round(moment - began, 6) for moment in bench.sensor.measured], bench.sampler.missed
+
+    assert virtual(main()) == ([0.0, 0.25, 1.25, 2.25, 3.25], 0)
+
+
 def test_the_schedule_does_not_drift_however_long_a_measurement_takes(virtual):
     async def main():
         bench = await Bench(Thermometer(takes=0.3)).run(1000.5)
