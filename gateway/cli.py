@@ -139,6 +139,9 @@ def _add_export(commands: Commands) -> None:
     command.add_argument(
         "--lane", choices=("events", "telemetry"), default="events", help="which records; events unless given"
     )
+    command.add_argument(
+        "--as-stored", action="store_true", help="times as they were recorded, also where they are wrong"
+    )
     command.set_defaults(command=_export)
 
 
@@ -271,7 +274,7 @@ def _export(asked: argparse.Namespace) -> int:
     from gateway.app.audit import export
     from gateway.reading import Lane
 
-    return _looked(lambda: export(asked.store, Lane(asked.lane)))
+    return _looked(lambda: export(asked.store, Lane(asked.lane), asked.as_stored))
 
 
 def _looked(look: Callable[[], int]) -> int:

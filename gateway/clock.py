@@ -14,11 +14,12 @@ _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
 class Quality(StrEnum):
-    """Whether the kernel believes its wall clock."""
+    """Whether the kernel believed its wall clock."""
 
     SYNCHRONIZED = "synchronized"
     UNSYNCHRONIZED = "unsynchronized"
     UNKNOWN = "unknown"
+    CORRECTED = "corrected"  # never recorded: put right since, by gateway/correction.py
 
 
 class LoopClock:
@@ -54,6 +55,11 @@ class Now:
     period: float = 5.0
     _asked: float = float("-inf")
     _quality: Quality = Quality.UNKNOWN
+
+    def ask(self) -> Instant:
+        """Return this instant, with what the kernel says of its clock right now."""
+        self._asked = float("-inf")
+        return self()
 
     def __call__(self) -> Instant:
         """Return this instant."""

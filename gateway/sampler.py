@@ -38,7 +38,7 @@ class Screen(Protocol):
     """The quality tests of one quantity."""
 
     def feed(self, time: float, value: float | Missing) -> Flag:
-        """Take the value of *time* [s, Unix]; return its flag."""
+        """Take the value of *time* [s, monotonic]; return its flag."""
         ...
 
 
@@ -261,7 +261,7 @@ def screened(reading: Reading, screens: Mapping[Quantity, Screen]) -> Reading:
     for quantity, screen in screens.items():
         value = reading.values.get(quantity)
         missing = reading.missing.get(quantity, Missing.DEVICE_ERROR)
-        flag = screen.feed(reading.at.time, missing if value is None else value)
+        flag = screen.feed(reading.at.mono, missing if value is None else value)
         if flag not in (Flag.MISSING, Flag.NOT_EVALUATED):
             flags[quantity] = flag
     return replace(reading, flags=flags) if flags else reading

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-BASE = {"orders", "reading", "config", "clock", "problem", "toml", "places", "canonical"}
+BASE = {"orders", "reading", "config", "clock", "correction", "problem", "toml", "places", "canonical"}
 MIDDLE = {"sampler", "derive", "rules", "control", "ledger", "store", "mqtt", "web", "health"}
 ENTRANCES = {"gateway.__main__", "gateway.cli"}
 WIRES = {"drivers.bus", "drivers.device"}

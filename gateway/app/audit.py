@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import terminal
+from gateway.correction import Corrections
 from gateway.ledger import explain as words
 from gateway.ledger import tree
 from gateway.ledger.chain import bare, origin
@@ -246,9 +247,14 @@ def _is_named(archive: Archive, leaf: Leaf) -> bool:
     return False
 
 
-def export(store: Path, lane: Lane) -> int:
-    """Print a lane's records as JSON lines; of decisions that are gone, the hash. Raises StoreError."""
+def export(store: Path, lane: Lane, as_stored: bool = False) -> int:
+    """Print a lane's records as JSON lines; of decisions that are gone, the hash. Raises StoreError.
+
+    Records of before the first synchronisation of a boot have their right time, unless *as_stored*; decisions
+    are to the letter in any case, for the ledger has their hashes.
+    """
     archive = Archive(store)
+    corrections = Corrections() if as_stored else archive.corrections()
     if lane is Lane.EVENTS and archive.has_ledger:
         first, _ = archive.kept()
         for _, each in archive.ledger():
@@ -256,5 +262,14 @@ def export(store: Path, lane: Lane) -> int:
                 break
             print(json.dumps(bare(each.seq, each.leaf)))
     for text in terminal.progress(f"{lane} of {store.name}", archive.texts(lane)):
-        print(text)
+        print(_right(text, corrections) if corrections and "unsynchronized" in text else text)
     return 0
+
+
+def _right(text: str, corrections: Corrections) -> str:
+    """Return a record's text with its right time, where it is known and may be told."""
+    with suppress(ValueError, RecursionError, AttributeError):
+        body = json.loads(text)
+        if body.get("kind") != "decision" and (right := corrections.corrected(body)) is not body:
+            return json.dumps(right, separators=(",", ":"), ensure_ascii=False)
+    return text

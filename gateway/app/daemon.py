@@ -20,6 +20,7 @@ from gateway.app.hearing import Hearing
 from gateway.app.notary import Notary
 from gateway.app.pole import Pole, described
 from gateway.app.recall import recent_orders
+from gateway.app.timekeeper import Timekeeper
 from gateway.app.views import Views
 from gateway.clock import LoopClock, Now
 from gateway.config import ConfigError
@@ -116,6 +117,7 @@ class Daemon:
         self._hearing = Hearing(self._views, lambda: self.plan.people, self.now)
         self._books.open(self._views, self._store)
         await self._views.recall()
+        self._background(stack, self._timekeeper().run(), "clock")
         self._background(stack, self._delivery.run(), "delivery")
         stack.push_async_callback(self._within, self._delivery.stop, "leaving the broker")
         stack.push_async_callback(self._within, self._sign_off, "the last commit")
@@ -195,6 +197,12 @@ class Daemon:
             self._announce,
             lambda: self._delivery.show_checkpoint(),
         )
+
+    def _timekeeper(self) -> Timekeeper:
+        gateway = self.plan.config.gateway.id
+        keeper = Timekeeper(gateway, self.clock, self.now, self._books, self._announce)
+        self._views.correction = lambda: keeper.correction
+        return keeper
 
     def _reachable(self) -> bool:
         """Return whether a person's veto could come in: over the broker, or over a page that others see."""

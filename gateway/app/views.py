@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +37,7 @@ class Views:
     began: float
     notary: Notary
     latest: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=SHOWN))
+    correction: Callable[[], float | None] = lambda: None
 
     def __post_init__(self) -> None:
         self.pole: Pole | None = None
@@ -56,6 +57,7 @@ class Views:
             "uptime": round(time.monotonic() - self.began, 1),
             "time": round(at.time, 3),
             "clock": at.clock,
+            "correction": self.correction(),
             "health": {
                 "ok": ready,
                 "loops": [

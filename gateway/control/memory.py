@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.clock import Instant, Quality
+from gateway.clock import Instant
 from gateway.control import shape
 from gateway.control.case import Ask, Case, Stage
 from gateway.control.compactor import Compactor
@@ -53,6 +53,7 @@ class Memory:
             "time": at.time,
             "mono": at.mono,
             "boot": at.boot,
+            "clock": at.clock,
             "starts": {name: self._starts(output, at) for name, output in self._outputs.items()},
             "leases": {name: _lease(out.lease) for name, out in self._outputs.items() if out.lease},
             "cases": {case.rule: self._case(case) for case in self._docket.cases},
@@ -87,7 +88,8 @@ class Memory:
         if parts.get("format") != FORMAT:
             raise ValueError("what was kept has another format")
         boot = shape.text(parts["boot"])
-        asleep = _asleep(shape.number(parts["time"]), shape.number(parts["mono"]), boot, at)
+        moment = shape.number(parts["time"]), shape.number(parts["mono"]), boot, parts.get("clock")
+        asleep = shape.asleep(*moment, at)
         steps = [self._modes.restore(parts["modes"], boot), self._shelf.restore(parts["shelf"], boot)]
         for name, ages in shape.table(parts["starts"]).items():
             steps += self._restore_starts(name, shape.numbers(ages), asleep, at)
@@ -207,10 +209,3 @@ def _read_hold(saved: object) -> tuple[str, str, str, str]:
     if state not in ("cut", "owed", "held", "stroke") or (state == "cut") is not bool(why):
         raise ValueError("what was kept is not a hold")
     return state, who, order, why
-
-
-def _asleep(time: float, mono: float, boot: str, at: Instant) -> float:
-    """Return how long ago [s] something was saved; 0 where the clock cannot say."""
-    if boot == at.boot:
-        return max(0.0, at.mono - mono)
-    return max(0.0, at.time - time) if at.clock is Quality.SYNCHRONIZED else 0.0

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from gateway.clock import Instant, Quality
 from gateway.control import shape
-from gateway.control.guard import HOUR, Guard
+from gateway.control.guard import HOUR
 from gateway.control.press import Machine
 
 _log = logging.getLogger(__name__)
@@ -36,9 +36,10 @@ class Nowhere:
 
 
 def state(machine: Machine, at: Instant) -> dict[str, Any]:
-    """Return what must be kept, as JSON can hold it. Strokes are kept by their wall time [s, Unix]."""
+    """Return what must be kept, as JSON can hold it. Strokes are kept by their age [s] at that moment."""
     ages = machine.guard.started(at.mono) if machine.guard.limits.per_hour is not None else []
-    return {"machine": machine.save(), "starts": [round(at.time - age, 1) for age in ages]}
+    moment = {"time": at.time, "mono": at.mono, "boot": at.boot, "clock": at.clock}
+    return {"machine": machine.save(), "at": moment, "ages": [round(age, 1) for age in ages]}
 
 
 def recall(name: str, kept: object, machine: Machine, at: Instant) -> None:
@@ -46,21 +47,25 @@ def recall(name: str, kept: object, machine: Machine, at: Instant) -> None:
     if kept is None:
         return
     try:
-        parts = shape.table(kept, "machine", "starts")
-        starts = shape.numbers(parts["starts"])
+        parts = shape.table(kept, "machine")
+        ages = _ages(parts, at)
         machine.restore(parts["machine"])
     except (ValueError, OverflowError) as error:
         _log.error("%s is out of order until a person resets it: %s", name, error)
         machine.forget()
         machine.guard.spend(at.mono)
         return
-    resume(machine.guard, starts, at)
+    if not machine.guard.started(at.mono):  # else whoever made the guard has done so
+        machine.guard.resume([age for age in ages if age < HOUR], at.mono)
 
 
-def resume(guard: Guard, starts: list[float], at: Instant) -> None:
-    """Take over the strokes of the last hour. A clock that nobody trusts costs budget, and gives none."""
-    if guard.started(at.mono):
-        return  # whoever made the guard has done so
-    trusted = at.clock is Quality.SYNCHRONIZED
-    ages = [max(0.0, at.time - each - 0.05) if trusted else 0.0 for each in starts]
-    guard.resume([age for age in ages if age < HOUR], at.mono)
+def _ages(parts: Mapping[str, Any], at: Instant) -> list[float]:
+    """Return how long ago [s] the strokes were. A clock that nobody trusts costs budget, and gives none."""
+    if "ages" not in parts:  # as older versions kept them: by wall time
+        trusted = at.clock is Quality.SYNCHRONIZED
+        starts = shape.numbers(shape.table(parts, "starts")["starts"])
+        return [max(0.0, at.time - each - 0.05) if trusted else 0.0 for each in starts]
+    then = shape.table(shape.table(parts, "at")["at"], "time", "mono", "boot", "clock")
+    moment = shape.number(then["time"]), shape.number(then["mono"]), shape.text(then["boot"]), then["clock"]
+    gone = shape.asleep(*moment, at)
+    return [max(0.0, age + gone - 0.05) for age in shape.numbers(parts["ages"])]

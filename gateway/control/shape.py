@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.clock import Instant
+from gateway.clock import Instant, Quality
 from gateway.control.until import Until
 
 LONGEST = 500  # characters of a text
@@ -43,12 +43,22 @@ def numbers(shape: object) -> list[float]:
 
 def until(shape: object, boot: str, at: Instant) -> Until:
     """Return an end that `pair` gave in *boot*."""
-    pair = numbers(shape)
-    if len(pair) != 2:
+    end = numbers(shape)
+    if len(end) not in (2, 3):
         raise ValueError("what was kept is not an end")
-    return Until(*pair).again(boot, at)
+    return Until(end[0], end[1], span=len(end) == 3).again(boot, at)
 
 
 def pair(end: Until) -> list[float]:
-    """Return an end for `until`."""
-    return [end.time, end.mono]
+    """Return an end for `until`: with a third number where it is that of a span."""
+    return [end.time, end.mono, *([1.0] if end.span else [])]
+
+
+def asleep(time: float, mono: float, boot: str, clock: object, at: Instant) -> float:
+    """Return how long ago [s] something was saved at *time* by *clock*; 0 where nobody can say.
+
+    Within a boot the monotonic clock tells; else the wall clock, if it was trusted then and is now.
+    """
+    if boot == at.boot != "unknown":
+        return max(0.0, at.mono - mono)
+    return max(0.0, at.time - time) if clock == at.clock == Quality.SYNCHRONIZED else 0.0

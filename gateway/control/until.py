@@ -9,18 +9,21 @@ from gateway.clock import Instant
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """An end: at *time* [s, Unix] by the wall clock, at *mono* [s] by the monotonic one, whichever is first.
+    """An end: at *time* [s, Unix] by the wall clock, at *mono* [s] by the monotonic one.
 
-    So a clock that is set back lends nobody more time. Belongs to one boot: `again` takes it to the next.
+    The end of a *span* comes by the monotonic clock alone: a minute for a veto is a minute, whatever is done
+    to the wall clock in it. Any other comes by whichever is first, so a clock that is set back lends nobody
+    more time. Belongs to one boot: `again` takes it to the next.
     """
 
     time: float
     mono: float
+    span: bool = False
 
     @classmethod
     def after(cls, seconds: float, at: Instant) -> Self:
         """Return the end *seconds* after *at*."""
-        return cls(at.time + seconds, at.mono + seconds)
+        return cls(at.time + seconds, at.mono + seconds, span=True)
 
     @classmethod
     def at(cls, time: float, at: Instant) -> Self:
@@ -29,7 +32,8 @@ class Until:
 
     def left(self, at: Instant) -> float:
         """Return the seconds until then, 0 or less when it is over."""
-        return min(self.time - at.time, self.mono - at.mono)
+        left = self.mono - at.mono
+        return left if self.span else min(self.time - at.time, left)
 
     def again(self, boot: str, at: Instant) -> "Until":
         """Return the same end, which was set in *boot*, as it is now."""

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gateway.correction import SYNCHRONIZED, Corrections
 from gateway.reading import Lane
 from gateway.store.errors import StoreError
 from gateway.store.file import read_only
@@ -14,11 +15,13 @@ from gateway.store.form import Columns, Decoder, parsed
 from gateway.store.schema import APPLICATION, VERSION
 
 CHUNK = 2000
+COMPACT = 4
+"""The version of the file from which on rows may be compact."""
 _LEDGER = 3  # the version from which there is one
 
 
 class Entry(NamedTuple):
-    """A record as stored, and how far through the file it stands, 0 to 1."""
+    """A record, and how far through the file it stands, 0 to 1."""
 
     share: float
     seq: int
@@ -64,21 +67,39 @@ class Archive:
         self._version = version
 
     def records(self, lane: Lane, since: float, until: float) -> Iterator[Entry]:
-        """Yield the lane's readable records of *since* to *until* [s, Unix], in order."""
+        """Yield the lane's readable records of *since* to *until* [s, Unix], in order.
+
+        Those of before the first synchronisation of a boot come with their right time, where that is known.
+        """
+        corrections = self.corrections()
         with closing(read_only(self._path)) as db:
             db.text_factory = bytes
             first, last = db.execute(f"SELECT min(seq), max(seq) FROM {lane}").fetchone()
             rows = (
                 f"SELECT seq, {Columns(self._version).of(lane)} FROM {lane} "
-                "WHERE seq > ? AND time BETWEEN ? AND ? ORDER BY seq LIMIT ?"
+                f"WHERE seq > ? AND {span(lane, self._version, corrections)} ORDER BY seq LIMIT ?"
             )
             decoder = Decoder(db)
             at = (first or 0) - 1
             while found := db.execute(rows, (at, since, until, CHUNK)).fetchall():
                 for seq, *row in found:
-                    if (text := decoder.text(*row)) is not None:
-                        yield Entry((seq - first + 1) / (last - first + 1), seq, parsed(text))
+                    if (text := decoder.text(*row)) is None:
+                        continue
+                    stored = parsed(text)
+                    body = corrections.corrected(stored)
+                    if since <= (row[1] if body is stored else body["time"]) <= until:
+                        yield Entry((seq - first + 1) / (last - first + 1), seq, body)
                 at = found[-1][0]
+
+    def corrections(self) -> Corrections:
+        """Return what puts the early records of boots right."""
+        query = "SELECT body FROM events WHERE kind = 'event' AND instr(body, ?) ORDER BY seq"
+        found = Corrections()
+        with self._reading() as db:
+            for (raw,) in db.execute(query, (SYNCHRONIZED,)):
+                with suppress(ValueError, RecursionError, AttributeError):
+                    found.take(json.loads(raw))
+        return found
 
     def books(self) -> Books:
         """Return what the file says of its ledger. Raises StoreError where it has none, or none legible."""
@@ -197,3 +218,13 @@ class Archive:
         with closing(read_only(self._path)) as db, suppress(sqlite3.OperationalError):
             return {str(name): str(body) for name, body in db.execute("SELECT name, body FROM memory")}
         return {}
+
+
+def span(lane: Lane, version: int, corrections: Corrections) -> str:
+    """Return the condition for rows between two times [s, Unix], with all whose time may be another."""
+    if not corrections:
+        return "time BETWEEN ? AND ?"
+    if lane is not Lane.TELEMETRY or version < COMPACT:
+        return "(time BETWEEN ? AND ? OR TRUE)"
+    early = "SELECT id FROM stamp WHERE instr(body, 'unsynchronized')"
+    return f"(time BETWEEN ? AND ? OR form IS NULL OR stamp IN ({early}))"

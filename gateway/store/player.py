@@ -16,12 +16,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from drivers.device import Missing, Quantity
 from gateway.clock import Instant, Quality
-from gateway.reading import Flag, Reading, reading_of
-from gateway.store.archive import CHUNK
+from gateway.correction import Corrections
+from gateway.reading import Flag, Lane, Reading, reading_of
+from gateway.store.archive import CHUNK, COMPACT, Archive, span
 from gateway.store.file import read_only
-
-COMPACT = 4
-"""The version of the file from which on rows may be compact."""
 
 Placed: TypeAlias = Callable[[float, float, str, Quality], Instant]
 """Makes an instant of a time [s, Unix], a monotonic time [s], a boot and the clock's quality."""
@@ -57,22 +55,37 @@ def play(
     """Yield the readings of *devices* from *since* to *until* [s, Unix], in order.
 
     *place* is asked for each one's time, in that order; what it raises ValueError for is left out, as is what
-    cannot be read. The file is one that `Archive` takes.
+    cannot be read. Those of before the first synchronisation of a boot have their right time, where that is
+    known. The file is one that `Archive` takes.
     """
+    corrections = Archive(path).corrections()
+    right = _right(corrections, since, until, place) if corrections else place
     with closing(read_only(path)) as db:
         db.text_factory = bytes
         (version,) = db.execute("PRAGMA user_version").fetchone()
         columns = "form, stamp" if version >= COMPACT else "NULL, NULL"
         rows = (
             f"SELECT seq, time, device, body, {columns} FROM telemetry "
-            "WHERE seq > ? AND time BETWEEN ? AND ? ORDER BY seq LIMIT ?"
+            f"WHERE seq > ? AND {span(Lane.TELEMETRY, version, corrections)} ORDER BY seq LIMIT ?"
         )
         first, last = db.execute("SELECT min(seq), max(seq) FROM telemetry").fetchone()
-        reader, at = _Reader(db, devices, place), (first or 0) - 1
+        reader, at = _Reader(db, devices, right), (first or 0) - 1
         while found := db.execute(rows, (at, since, until, CHUNK)).fetchall():
             at = found[-1][0]
             readings = [reading for row in found if (reading := reader.read(*row[1:])) is not None]
             yield Played((at - first + 1) / (last - first + 1), len(found), readings)
+
+
+def _right(corrections: Corrections, since: float, until: float, place: Placed) -> Placed:
+    """Return *place*, asked about corrected times that lie between *since* and *until*."""
+
+    def corrected(time: float, mono: float, boot: str, clock: Quality) -> Instant:
+        at = corrections.instant(time, mono, boot, clock)
+        if not since <= at.time <= until:
+            raise ValueError("it is of another time")
+        return place(at.time, mono, boot, at.clock)
+
+    return corrected
 
 
 class _Reader:
