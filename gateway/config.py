@@ -101,6 +101,8 @@ class Store(_Model):
     commit: Duration = 1.0
     keep: Pause = 86400.0
     keep_events: Pause = 90 * 86400.0
+    thin_after: Duration | None = None
+    drop_after: Duration | None = None
     max_size: Size = 1 << 30
     endurance: Size | None = None
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gateway.store import schema
+from gateway.store.ballast import SIZE as BALLAST
 from gateway.store.ballast import Ballast
 from gateway.store.errors import StoreError, advice, legible, outside
 
@@ -217,7 +218,8 @@ def _prepared(path: Path, gateway: str, max_size: int) -> Opened:
     try:
         _migrate(connection, path, gateway)
         (page,) = connection.execute("PRAGMA page_size").fetchone()
-        pages = max((64 << 12) // page, (max_size - min(_WAL, max_size // 4)) // page)
+        most = min(max_size, _partition(path))
+        pages = max((64 << 12) // page, (most - min(_WAL, most // 4)) // page)
         connection.execute(f"PRAGMA max_page_count = {pages}")
         (epoch,) = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
         _sync_directory(path)
@@ -225,6 +227,13 @@ def _prepared(path: Path, gateway: str, max_size: int) -> Opened:
         connection.close()
         raise
     return Opened(connection, epoch)
+
+
+def _partition(path: Path) -> int:
+    """Return the bytes that the store and its log may take of the partition, so that it never fills it up."""
+    disk = os.statvfs(path.parent)
+    size = disk.f_blocks * disk.f_frsize
+    return max(size // 2, size * 9 // 10 - 2 * BALLAST)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, gateway: str) -> None:

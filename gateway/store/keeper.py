@@ -6,6 +6,8 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +16,7 @@ from gateway.clock import Instant
 from gateway.reading import Lane
 from gateway.store.errors import StoreError, Swollen, advice, damaged
 from gateway.store.file import log_size, mark_damaged, size_of
-from gateway.store.log import CHUNK, Change, Log
+from gateway.store.log import Change, Log
 from gateway.store.memory import Memory, Text
 from gateway.store.pending import Batch, Pending, Row
 from gateway.store.reader import Reader
@@ -32,10 +34,21 @@ _PAUSE = 1.0  # [s] between two trims when there is much to trim
 _RETRY = (0.5, 10.0)  # [s] first and longest wait before a failed commit is tried again
 _CHECK = (60.0, 86_400.0)  # [s] after the start, and then again and again, the whole file is looked through
 _SHED = 3600.0  # [s] for which the status says that readings were given up
+_LESS = {"thinned": "thinning", "full": "dropping", "expired": "dropping"}  # reasons, and the state's word
+_MANY = 900  # records that went in one look: there may be more, and the next look follows soon
 _SWOLLEN = 16 << 20  # bytes of a write-ahead log that somebody keeps from being emptied
 _STUCK = 5.0  # [s] after which a write that has not come back counts as a failure
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """For how long records stay [s]: delivered ones, by lane; readings that wait, as they are and at all."""
+
+    keep: Mapping[Lane, float]
+    thin_after: float | None = None
+    drop_after: float | None = None
 
 
 class Keeper:
@@ -47,7 +60,7 @@ class Keeper:
         writer: Worker,
         path: Path,
         interval: float,
-        keep: Mapping[Lane, float],
+        terms: Terms,
         now: Callable[[], Instant],
         clock: Clock,
         wear: Wear,
@@ -59,7 +72,7 @@ class Keeper:
         self._writer = writer
         self._path = path
         self._interval = interval
-        self._keep = keep
+        self._terms = terms
         self._now = now
         self._clock = clock
         self._pending = {lane: Pending(_MEMORY) for lane in Lane}
@@ -147,6 +160,7 @@ class Keeper:
             "problem": failure or "; ".join([*self._neglect.values(), *self._short()]),
             "path": str(self._path),
             "bytes": self._bytes,
+            "limit": self._log.limit,
             "waiting": sum(map(len, self._pending.values())),
             "committed_age": now - self._committed,
             "checked_age": None if self._checked is None else now - self._checked,
@@ -162,8 +176,8 @@ class Keeper:
     def _state(self, failure: str) -> str:
         """Return one word: writing, thinning, dropping, reserve, memory, damaged or closed.
 
-        thinning, dropping: within the last hour held readings were given up for want of room. reserve: the
-        disk is full, and the ballast is used. memory: nothing can be written, and records wait in memory.
+        thinning, dropping: within the last hour readings that wait became means, or were given up. reserve:
+        the disk is full, and the ballast is used. memory: nothing can be written, records wait in memory.
         """
         if self.damage or failure:
             closed = self._task is None or self._task.done()
@@ -172,7 +186,7 @@ class Keeper:
             return "reserve"
         reason, when = self._shed
         recent = self._clock.monotonic() - when < _SHED
-        return {"thinned": "thinning", "full": "dropping"}.get(reason, "writing") if recent else "writing"
+        return _LESS.get(reason, "writing") if recent else "writing"
 
     def _short(self) -> Iterator[str]:
         """Yield what is said of a want of room that does not keep records from being written."""
@@ -324,17 +338,29 @@ class Keeper:
             self._recover()
 
     async def _trim(self, now: float) -> None:
-        cursors, time = self._cursors(), self._now().time
-        before = {lane: time - keep for lane, keep in self._keep.items()}
+        cursors, at, keep = self._cursors(), self._now(), self._terms.keep
         self._trimmed = now
         try:
-            gone = await self._write(lambda: self._log.trim(cursors, before))
+            gone = await self._write(lambda: self._log.trim(cursors, keep, at))
+            gone += await self._outdate()
             await self._look_at_ballast()
         except sqlite3.Error as error:
             self._fail(error)
             return
-        if gone >= CHUNK:
+        if gone >= _MANY:
             self._trimmed = now - _TRIM + _PAUSE
+
+    async def _outdate(self) -> int:
+        """Thin and drop what has waited for too long, where there is such a thing; return how many went."""
+        ways = (self._terms.drop_after, self._log.expire), (self._terms.thin_after, self._log.thin_old)
+        gone = 0
+        for age, way in ways:
+            if age is not None:
+                cursors, at = self._cursors(), self._now()
+                change = await self._write(partial(way, cursors, at, age))
+                self._apply(change)
+                gone += sum(map(len, change.drops))
+        return gone
 
     async def _check(self) -> None:
         """Look through the whole file, in a thread of its own that only reads."""
@@ -409,7 +435,7 @@ class Keeper:
             self.tallies[lane].accept(high)
         for drop in change.drops:
             self.tallies[drop.lane].drop([drop])
-            if drop.reason in ("thinned", "full"):
+            if drop.reason in _LESS:
                 self._shed = drop.reason, self._clock.monotonic()
         if change.highs:
             self._committed = self._clock.monotonic()

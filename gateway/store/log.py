@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from gateway.clock import Instant
 from gateway.reading import Gap, Lane, Reading, reading_of
+from gateway.store.age import Ages
 from gateway.store.ballast import Ballast
 from gateway.store.errors import Moved, primary
 from gateway.store.form import Catalogue, Columns, Decoder, Press
@@ -28,8 +29,8 @@ _CHECKPOINT = 2 << 20  # bytes in the WAL after which they go into the database
 _TREES = 6  # pages that a transaction changes beside those of its rows
 _PORTION = 1000  # readings that are thinned at once: some 15 ms in the writer's thread
 _TRIES = 4  # portions that are looked at for one commit
-_ANY_READING = {Lane.TELEMETRY: math.inf, Lane.EVENTS: -math.inf}  # decisions outlive readings
-_ANYTHING = dict.fromkeys(Lane, math.inf)
+_ANY_READING = {Lane.TELEMETRY: -math.inf, Lane.EVENTS: math.inf}  # decisions outlive readings
+_ANYTHING = dict.fromkeys(Lane, -math.inf)
 
 Cursors = Mapping[Lane, int]
 
@@ -70,6 +71,9 @@ class Log:
         self._highs: dict[Lane, int] = {lane: self._high(lane) for lane in Lane}
         self._unchecked = 0  # bytes written since the last complete checkpoint, estimated
         (self._page,) = connection.execute("PRAGMA page_size").fetchone()
+        (pages,) = connection.execute("PRAGMA max_page_count").fetchone()
+        self.limit: int = pages * self._page
+        """Bytes that the file may grow to, beside its write-ahead log."""
 
     def tallies(self) -> dict[Lane, Tally]:
         """Read the bookkeeping as it was last saved."""
@@ -124,12 +128,13 @@ class Log:
         with self._transaction() as highs:
             self._save(cursors, highs)
 
-    def trim(self, cursors: Cursors, before: Mapping[Lane, float]) -> int:
-        """Delete up to CHUNK delivered rows per lane, older than its *before* [s, Unix]; return how many.
+    def trim(self, cursors: Cursors, keep: Mapping[Lane, float], at: Instant) -> int:
+        """Delete up to CHUNK delivered rows per lane, older than its *keep* [s]; return how many.
 
-        From the front, up to the first that is younger, so that a jump of the clock leaves no holes.
+        From the front, so that a clock that is set leaves no holes.
         """
-        ends = {lane: self._trimmable(lane, cursors[lane], before[lane]) for lane in Lane}
+        ages = Ages(self._connection, at)
+        ends = {lane: ages.older(lane, 0, cursors[lane], keep[lane], CHUNK) for lane in Lane}
         if not any(ends.values()):
             return 0
         with self._transaction() as highs:
@@ -291,14 +296,14 @@ class Log:
         try:
             if self.full_of_pages:
                 self.checkpoint()
-            if self.trim(cursors, _ANY_READING):
+            if self.trim(cursors, _ANY_READING, at):
                 return True
             if not self._at_cap(needed):
                 done.released = self.ballast.release()
                 return done.released
             if self._shed(self.thin, cursors, at, done) or self._shed(self._drop_oldest, cursors, at, done):
                 return True
-            return bool(self.trim(cursors, _ANYTHING))
+            return bool(self.trim(cursors, _ANYTHING, at))
         except sqlite3.Error:
             return False
 
@@ -315,14 +320,28 @@ class Log:
         oldest = self._oldest(cursors[Lane.TELEMETRY])
         return self.drop(Drop(Lane.TELEMETRY, 0, oldest, "full"), cursors, at) if oldest else Change()
 
-    def thin(self, cursors: Cursors, at: Instant) -> Change:
-        """Make means of the oldest readings that wait, none of which the delivery was given yet.
+    def expire(self, cursors: Cursors, at: Instant, age: float) -> Change:
+        """Give up the oldest readings that wait and are older than *age* [s], at most CHUNK."""
+        end = self._older(cursors[Lane.TELEMETRY], age, at)
+        return self.drop(Drop(Lane.TELEMETRY, 0, end, "expired"), cursors, at) if end else Change()
+
+    def thin_old(self, cursors: Cursors, at: Instant, age: float) -> Change:
+        """Make means of the oldest readings that wait and are older than *age* [s], as far as it pays."""
+        end = self._older(max(cursors[Lane.TELEMETRY], self.handed, self._thinned), age, at)
+        return self.thin(cursors, at, end) if end else Change()
+
+    def _older(self, after: int, age: float, at: Instant) -> int:
+        high = self._highs[Lane.TELEMETRY]
+        return Ages(self._connection, at).older(Lane.TELEMETRY, after, high, age, CHUNK)
+
+    def thin(self, cursors: Cursors, at: Instant, upto: float = math.inf) -> Change:
+        """Make means of the oldest readings that wait, up to *upto*; the delivery was given none of them yet.
 
         They take the last of the numbers; the others are dropped and announced, with where the means are.
         """
         for _ in range(_TRIES):
             after = max(cursors[Lane.TELEMETRY], self.handed, self._thinned)
-            span = self._portion(after)
+            span = self._portion(after, upto)
             if span is None:
                 break
             first, readings = span
@@ -333,15 +352,15 @@ class Log:
                 return self._replace(first, last, left, cursors, at)
         return Change()
 
-    def _portion(self, after: int) -> tuple[int, list[Reading]] | None:
+    def _portion(self, after: int, upto: float) -> tuple[int, list[Reading]] | None:
         """Return the first number behind *after* and the readings from there up to a hole or what is none.
 
-        None where there are too few behind *after*: the newest stay as they are.
+        None where there are too few behind *after*, or they go beyond *upto*: the newest stay as they are.
         """
         columns = Columns(VERSION).of(Lane.TELEMETRY)
         query = f"SELECT seq, {columns} FROM telemetry WHERE seq > ? ORDER BY seq LIMIT ?"
         found = self._connection.execute(query, (after, _PORTION)).fetchall()
-        if len(found) < _PORTION:
+        if len(found) < _PORTION or found[-1][0] > upto:
             return None
         first, readings = found[0][0], list[Reading]()
         for number, (seq, *row) in enumerate(found, first):
@@ -379,16 +398,6 @@ class Log:
         rows = "SELECT max(seq) FROM (SELECT seq FROM telemetry WHERE seq > ? ORDER BY seq LIMIT ?)"
         last: int | None = self._connection.execute(rows, (cursor, share)).fetchone()[0]
         return last or 0
-
-    def _trimmable(self, lane: Lane, cursor: int, before: float) -> int:
-        """Return the last row of the front of *lane* that may go, or 0."""
-        front = f"SELECT seq, time FROM {lane} WHERE seq <= ? ORDER BY seq LIMIT ?"
-        end = 0
-        for seq, time in self._connection.execute(front, (cursor, CHUNK)):
-            if time >= before:
-                break
-            end = seq
-        return end
 
     def _delete(self, lane: Lane, end: int) -> int:
         return self._connection.execute(f"DELETE FROM {lane} WHERE seq <= ?", (end,)).rowcount

@@ -16,7 +16,7 @@ from gateway.store.blocks import Cut, Run
 from gateway.store.errors import StoreError, advice
 from gateway.store.file import Lock, open_database
 from gateway.store.form import Press, parsed
-from gateway.store.keeper import Keeper
+from gateway.store.keeper import Keeper, Terms
 from gateway.store.ledger import DECISION, Head, Ledger, Linker, spelled
 from gateway.store.log import Log, Stored, runs
 from gateway.store.memory import Text
@@ -90,7 +90,8 @@ class Store:
             epoch, log, ledger = await writer.call(begin)
             keep = {Lane.TELEMETRY: settings.keep, Lane.EVENTS: settings.keep_events}
             wear = Wear(clock.monotonic(), settings.endurance)
-            keeper = Keeper(log, writer, path, settings.commit, keep, now, clock, wear)
+            terms = Terms(keep, settings.thin_after, settings.drop_after)
+            keeper = Keeper(log, writer, path, settings.commit, terms, now, clock, wear)
             await keeper.start()
         except BaseException as error:
             await writer.stop(lock.release)
@@ -307,8 +308,9 @@ class Store:
                 return found
 
     def status(self) -> dict[str, object]:
-        """Return `writable`, `problem` (a sentence), `path`, `bytes`, `waiting`, `committed_age` [s],
-        `checked_age` [s], `ballast`, `wear` (see `Wear.status`), and `state`, a word of docs/store.md.
+        """Return `writable`, `problem` (a sentence), `path`, `bytes`, `limit`, `waiting`,
+        `committed_age` [s], `checked_age` [s], `ballast`, `wear` (see `Wear.status`), and `state`, a word
+        of docs/store.md.
         """
         return self._keeper.status()
 

@@ -108,6 +108,19 @@ def test_it_is_said_once_in_a_boot_whatever_becomes_of_the_clock_later():
     assert pole.corrections().corrected(strayed) is strayed, "its clock had been right an instant before"
 
 
+def test_the_first_event_of_a_boot_counts():
+    pole = Machine()
+    pole.live(5)
+    early = pole.record()
+    pole.synchronise()
+    pole.live(5)
+    corrections = pole.corrections()
+    again = json.loads(json.dumps(pole.told[0].body()))
+    again["data"]["offset"] += 3600.0
+    assert not corrections.take(again)
+    assert corrections.corrected(early)["time"] == pytest.approx(TRUE + 5)
+
+
 def test_a_clock_that_was_right_from_the_start_is_nothing_to_speak_of():
     pole = Machine(TRUE, quality=RIGHT)
     pole.live(5)
