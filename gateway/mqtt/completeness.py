@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.mqtt.holes import REASON, Hole, Named, Range, explain, overlapping, subtract, words
-
 from gateway.mqtt.compress import plain
+from gateway.mqtt.holes import REASON, Hole, Named, Range, explain, overlapping, subtract, words
 
 LANES = 10_000
 """Most numberings followed, and most holes and gaps of one: no publisher may fill the memory."""
