@@ -21,7 +21,7 @@ from gateway.derive import Source, design, kinds
 from gateway.ledger.chain import Head
 from gateway.ledger.checkpoint import opened
 from gateway.ledger.note import Verifier
-from gateway.mqtt.batch import Batch
+from gateway.mqtt.batch import Envelope
 from gateway.reading import (
     Answer,
     Condition,
@@ -36,6 +36,7 @@ from gateway.reading import (
     Record,
     encode,
 )
+from gateway.store.blocks import Run
 from tests.options import every_option
 
 ROOT = Path(__file__).parent.parent
@@ -266,8 +267,9 @@ def test_the_documented_quantities_and_reasons_exist() -> None:
 def test_the_documented_batch_has_the_shape_of_a_real_one() -> None:
     (example,) = examples("batch")
     bodies = [json.dumps(record) for record in example["records"]]
-    batch = Batch(example["first"], example["first"] + len(bodies) - 1, bodies)
-    real = json.loads(batch.payload(example["gateway"], example["epoch"], Lane(example["lane"])))
+    run = Run(example["first"], example["first"] + len(bodies) - 1, ",".join(bodies).encode())
+    envelope = Envelope(example["gateway"], example["epoch"], Lane(example["lane"]))
+    real = json.loads(envelope.seal(run))
     assert example == real
 
 
