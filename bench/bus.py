@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from tests.hardware.wires import Clock
 SPEEDS = (100_000, 400_000)
 MANY = tuple(range(0x40, 0x50))
 FRAME = 0x60
-SPIN = 150e-6  # s before its end at which a wait stops sleeping and looks at the clock
+SPIN = 60e-6  # s before its end at which a wait stops sleeping and looks at the clock
 KINDS = {"register": (MANY[0], b"\x02", 2), "frame": (FRAME, b"", 60)}
 
 
@@ -53,39 +54,47 @@ class Frame:
         return bytes(read)
 
 
+@dataclass
 class Wire:
-    """Takes the time that the wires would, and counts it."""
+    """How long the wires were in use [s], for how many transfers."""
 
-    def __init__(self, speed: int) -> None:
-        self.speed = speed
-        self.used = 0.0
-        self.transfers = 0
-        ctypes.CDLL(None).prctl(29, 1, 0, 0, 0)  # PR_SET_TIMERSLACK: sleep as exactly as the kernel can
+    speed: int
+    used: float = 0.0
+    transfers: int = 0
 
-    def take(self, bits: int) -> None:
+    def count(self, bits: int) -> float:
+        """Count a transfer, and return how long it takes [s]."""
         wanted = bits / self.speed
-        end = time.perf_counter() + wanted
         self.used += wanted
         self.transfers += 1
-        if wanted > SPIN:
-            time.sleep(wanted - SPIN)
-        while time.perf_counter() < end:
-            pass
+        return wanted
 
 
 class Direct:
-    """An emulated bus that takes the wire's time, in the process that reads."""
+    """An emulated bus that takes the wire's time, in the process that reads. *spun*: how long it did [s]."""
 
     def __init__(self, speed: int) -> None:
         self.wire = Wire(speed)
+        self.spun = 0.0
         chips: dict[int, Any] = {address: Emulated(Clock()) for address in MANY}
         self._bus = EmulatedI2C(chips | {FRAME: Frame()})
+        ctypes.CDLL(None).prctl(29, 1, 0, 0, 0)  # PR_SET_TIMERSLACK: sleep as exactly as the kernel can
 
     async def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
-        answer = await self._bus.transfer(address, write, read)
+        began = time.perf_counter()
         messages = [Message(address, write, 0)] if write else []
-        self.wire.take(shim.wire_bits(messages + ([Message(address, b"", read)] if read else [])))
+        messages += [Message(address, b"", read)] if read else []
+        answer = await self._bus.transfer(address, write, read)  # the parts work while the wires do
+        self._until(began + self.wire.count(shim.wire_bits(messages)))
         return answer
+
+    def _until(self, end: float) -> None:
+        if end - SPIN > time.perf_counter():
+            time.sleep(end - SPIN - time.perf_counter())
+        began = time.perf_counter()
+        while time.perf_counter() < end:
+            pass
+        self.spun += max(0.0, end - began)
 
 
 def result(name: str, count: int, used: float, took: float, spent: float) -> dict[str, Any]:
@@ -142,17 +151,16 @@ def on(bus: I2C, way: str, seconds: float) -> Awaitable[None]:
 def direct(way: str, speed: int, seconds: float) -> dict[str, Any]:
     """Measure one way on the emulated bus."""
 
-    async def main() -> Wire:
+    async def main() -> Direct:
         bus = Direct(speed)
         await on(bus, way, seconds)
-        return bus.wire
+        return bus
 
     spent, began = time.process_time(), time.perf_counter()
-    wire = asyncio.run(main())
+    bus = asyncio.run(main())
     took, spent = time.perf_counter() - began, time.process_time() - spent
-    # What the wire waited with the clock in its eye is no cost of reading.
-    cpu = max(0.0, spent - wire.transfers * min(SPIN, wire.used / max(1, wire.transfers)))
-    return result(f"emulated bus, {way}", wire.transfers, wire.used, took, cpu)
+    cpu = max(0.0, spent - bus.spun)  # to wait with the clock in its eye is no cost of reading
+    return result(f"emulated bus, {way}", bus.wire.transfers, bus.wire.used, took, cpu)
 
 
 async def serve(path: str, speed: int) -> None:
@@ -160,7 +168,7 @@ async def serve(path: str, speed: int) -> None:
     wire, board = Wire(speed), Board(Clock())
     board.bus.chips.update({address: Emulated(board.clock) for address in MANY})
     board.bus.chips[FRAME] = Frame()  # type: ignore[assignment]
-    server = shim.Server(board, path, wire.take)
+    server = shim.Server(board, path, wire.count)
     print("ready", flush=True)
     loop = asyncio.get_running_loop()
     while await loop.run_in_executor(None, sys.stdin.readline):
@@ -173,7 +181,7 @@ class Served:
     """The board in a process of its own."""
 
     def __init__(self, folder: Path, speed: int) -> None:
-        self.path, self.folder = str(folder / f"board-{speed}"), folder
+        self.path, self.folder, self.speed = str(folder / f"board-{speed}"), folder, speed
         command = [sys.executable, __file__, "--serve", self.path, str(speed)]
         self._run = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._line()
@@ -197,7 +205,7 @@ def through(served: Served, who: str, way: str, seconds: float) -> dict[str, Any
     before = served.count()
     run = subprocess.run(
         [sys.executable, __file__, "--read", who, way, str(seconds)],
-        env=shim.environment(served.path, served.folder),
+        env=shim.environment(served.path, served.folder, served.speed),
         capture_output=True,
         text=True,
         check=True,

@@ -1,7 +1,8 @@
 """I2C on the kernel's /dev/i2c-N. The only importer of smbus2.
 
 Each bus has one worker thread, so that a transfer that hangs in the kernel holds up neither the event loop
-nor another bus. At most one transfer is in the worker at any time.
+nor another bus. Transfers wait in the worker's own queue: it goes from one to the next without the loop, and
+the bus does not stand still while the loop thinks about the last answer.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import errno
 import os
 import queue
 import threading
+from collections import deque
 from dataclasses import dataclass
 
 from smbus2 import SMBus, i2c_msg
@@ -38,38 +40,34 @@ ADVICE = {
 }
 
 
-@dataclass
+@dataclass(slots=True)
 class _Job:
-    """One transfer on its way through the worker."""
+    """One transfer on its way through the worker, which leaves out those that nobody waits for any more."""
 
     address: int
     write: bytes
     read: int
-    loop: asyncio.AbstractEventLoop
     done: "asyncio.Future[bytes | BusError]"
-
-    def finish(self, outcome: bytes | BusError) -> None:
-        """Hand *outcome* to the loop, from the worker's thread."""
-        try:
-            self.loop.call_soon_threadsafe(self._settle, outcome)
-        except RuntimeError:  # the loop has been closed: nobody waits any more
-            return
-
-    def _settle(self, outcome: bytes | BusError) -> None:
-        if not self.done.done():
-            self.done.set_result(outcome)
 
 
 class _Worker:
     """A thread that carries transfers over the bus at *path*, one after the other, until it is told None.
 
-    It is a daemon thread: one that hangs in the kernel does not keep the process from ending.
+    It is a daemon thread: one that hangs in the kernel does not keep the process from ending. *timeout* [s]
+    is the longest that a transfer may take; then all that wait are told, and none of them is carried.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timeout: float) -> None:
         self.path = path
         self.bus: SMBus | None = None
-        self.jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._given: deque[_Job] = deque()  # the first is on the wires, or was skipped just now
+        self._since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._outcomes: deque[bytes | BusError] = deque()
+        self._woken = False
         self._thread = threading.Thread(target=self._work, name=f"i2c {path}", daemon=True)
         self._thread.start()
 
@@ -78,10 +76,66 @@ class _Worker:
         """Whether the thread has not ended yet."""
         return self._thread.is_alive()
 
+    @property
+    def current(self) -> "asyncio.Future[bytes | BusError] | None":
+        """What waits for the transfer on the wires."""
+        return self._given[0].done if self._given else None
+
+    def hang(self) -> BusTimeout | None:
+        """Return how long the transfer on the wires has taken, if that is too long."""
+        if not self._given or (stuck := self._loop.time() - self._since) < self._timeout:
+            return None
+        where = f"a transfer to {self._given[0].address:#04x}"
+        return BusTimeout(f"{self.path} hangs for {stuck:.1f} s in {where}")
+
+    def put(self, job: _Job) -> None:
+        """Have *job* carried after those before it."""
+        if not self._given:
+            self._since = self._loop.time()
+        self._given.append(job)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout, self._look)
+        self._jobs.put(job)
+
+    def end(self, error: BusError | None = None) -> None:
+        """End after what waits; or, with *error*, give that to all but the transfer on the wires."""
+        if error:
+            self._tell(error, 1)
+        self._jobs.put(None)
+
+    def _look(self) -> None:
+        """Look whether the transfer on the wires hangs; one timer does for many transfers."""
+        self._timer = None
+        if error := self.hang():
+            self._tell(error, 0)
+        elif self._given:
+            self._timer = self._loop.call_at(self._since + self._timeout, self._look)
+
+    def _tell(self, error: BusError, first: int) -> None:
+        for job in list(self._given)[first:]:
+            if not job.done.done():
+                job.done.set_result(error)
+
     def _work(self) -> None:
-        while (job := self.jobs.get()) is not None:
-            job.finish(self._carry(job))
+        while (job := self._jobs.get()) is not None:
+            outcome = b"" if job.done.done() else self._carry(job)
+            self._outcomes.append(outcome)
+            if self._woken:
+                continue  # the loop is busy, and will find this outcome with the one before
+            self._woken = True
+            try:
+                self._loop.call_soon_threadsafe(self._settle)
+            except RuntimeError:  # the loop has been closed: nobody waits any more
+                break
         self._shut()
+
+    def _settle(self) -> None:
+        self._woken = False  # before looking: an outcome that comes now wakes the loop again
+        while self._outcomes:
+            outcome, job = self._outcomes.popleft(), self._given.popleft()
+            if not job.done.done():
+                job.done.set_result(outcome)
+        self._since = self._loop.time()
 
     def _carry(self, job: _Job) -> bytes | BusError:
         try:
@@ -133,18 +187,21 @@ class LinuxI2C:
     """The bus at *path*, such as "/dev/i2c-1": opened at its first transfer, and again when it had vanished.
 
     A missing bus is told by each transfer, as a BusError, so that it may appear later. *timeout* [s] is the
-    longest that a transfer may take; the kernel's own is 1 s.
+    longest that a transfer may take; the kernel's own is 1 s. It belongs to the loop of its first transfer.
     """
 
     def __init__(self, path: str, timeout: float = 2.0) -> None:
         self.path = path
         self._timeout = timeout
-        self._turn = asyncio.Lock()
-        self._current: _Job | None = None
-        self._since = 0.0
         self._closed = False
-        self._worker = _Worker(path)
+        self._hired: _Worker | None = None
         self._left: list[_Worker] = []
+
+    @property
+    def _worker(self) -> _Worker:
+        if self._hired is None:
+            self._hired = _Worker(self.path, self._timeout)
+        return self._hired
 
     async def transfer(self, address: int, write: bytes = b"", read: int = 0) -> bytes:
         """Carry one transfer; see drivers.bus.I2C.
@@ -153,15 +210,14 @@ class LinuxI2C:
         Raises ValueError for what no bus can carry.
         """
         _check(address, write, read)
-        async with self._turn:
-            if self._closed:
-                raise BusError(f"{self.path} has been closed")
-            await self._free()
-            loop = asyncio.get_running_loop()
-            self._current = _Job(address, bytes(write), read, loop, loop.create_future())
-            self._since = loop.time()
-            self._worker.jobs.put(self._current)
-            outcome = await self._outcome(self._current)
+        if self._closed:
+            raise BusError(f"{self.path} has been closed")
+        worker = self._worker
+        if hang := worker.hang():
+            raise hang
+        job = _Job(address, bytes(write), read, asyncio.get_running_loop().create_future())
+        worker.put(job)
+        outcome = await job.done
         if isinstance(outcome, BusError):
             raise outcome
         return outcome
@@ -174,37 +230,21 @@ class LinuxI2C:
         A worker that hangs in the kernel is left behind, and ends when it comes back; more than LEFT_BEHIND
         of them are not risked.
         """
-        async with self._turn:
-            self._left = [worker for worker in self._left if worker.alive]
-            if self._closed or len(self._left) >= LEFT_BEHIND:
-                return
-            self._worker.jobs.put(None)
-            self._left.append(self._worker)
-            self._worker, self._current = _Worker(self.path), None
+        self._left = [worker for worker in self._left if worker.alive]
+        if self._closed or self._hired is None or len(self._left) >= LEFT_BEHIND:
+            return
+        self._hired.end()
+        self._left.append(self._hired)
+        self._hired = None
 
     async def close(self) -> None:
         """Let the worker finish and close the device; a hanging transfer is left behind."""
         self._closed = True
-        self._worker.jobs.put(None)
-        if self._current is not None and not self._current.done.done():
-            await asyncio.wait({self._current.done}, timeout=0.1)
-
-    async def _free(self) -> None:
-        """Wait until the worker has returned from a transfer whose caller has given up."""
-        if self._current is not None:
-            await self._outcome(self._current)
-
-    async def _outcome(self, job: _Job) -> bytes | BusError:
-        """Return what became of *job*. Raises BusTimeout when it is late; it stays in the worker then."""
-        loop = asyncio.get_running_loop()
-        left = self._since + self._timeout - loop.time()
-        if not job.done.done() and left > 0:
-            # wait() leaves the future alone when this task is cancelled: the worker still owns it.
-            await asyncio.wait({job.done}, timeout=left)
-        if not job.done.done():
-            stuck = loop.time() - self._since
-            raise BusTimeout(f"{self.path} hangs for {stuck:.1f} s in a transfer to {job.address:#04x}")
-        return job.done.result()
+        if self._hired is None:
+            return
+        self._hired.end(BusError(f"{self.path} has been closed"))
+        if (current := self._hired.current) and not current.done():
+            await asyncio.wait({current}, timeout=0.1)
 
 
 def _coded(error: BusError, cause: OSError) -> BusError:

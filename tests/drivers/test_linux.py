@@ -360,6 +360,72 @@ def test_no_more_than_a_few_workers_are_left_behind(kernel, path):
     assert on_bus(path, main, timeout=0.05) == 3
 
 
+def test_the_bus_goes_on_while_the_loop_is_busy(kernel, path):
+    """What waits is carried from the worker's own queue, and nobody's answer is another's."""
+    kernel.chips[0x29] = Echo()
+
+    async def main(bus):
+        waiting = [asyncio.create_task(bus.transfer(0x29, bytes([n]), 1)) for n in range(8)]
+        await asyncio.sleep(0)
+        for _ in range(200):
+            time.sleep(0.01)
+            if len(kernel.log) == 8:
+                break
+        carried = len(kernel.log)
+        return carried, await asyncio.gather(*waiting)
+
+    assert on_bus(path, main) == (8, [bytes([n]) for n in range(8)])
+
+
+def test_a_transfer_has_its_time_from_when_it_is_on_the_wires(kernel, path):
+    """Four that wait for each other take longer than the timeout together, and none of them hangs."""
+
+    class Tardy(Echo):
+        def transfer(self, write, read):
+            time.sleep(0.15)
+            return super().transfer(write, read)
+
+    kernel.chips[0x29] = Tardy()
+
+    async def main(bus):
+        return await asyncio.gather(*(bus.transfer(0x29, bytes([n]), 1) for n in range(4)))
+
+    assert on_bus(path, main, timeout=0.4) == [bytes([n]) for n in range(4)]
+
+
+def test_what_waits_is_carried_when_the_bus_is_begun_anew(kernel, path):
+    kernel.chips[0x29] = Echo()
+
+    async def main(bus):
+        kernel.held.clear()
+        waiting = [asyncio.create_task(bus.transfer(0x29, bytes([n]), 1)) for n in range(3)]
+        await asyncio.sleep(0.05)
+        await bus.recover()
+        kernel.held.set()
+        return await asyncio.gather(*waiting, bus.transfer(0x29, b"\x09", 1))
+
+    assert on_bus(path, main) == [b"\x00", b"\x01", b"\x02", b"\x09"]
+
+
+def test_what_waits_when_the_bus_is_closed_is_told_so(kernel, path):
+    kernel.chips[0x29] = Echo()
+
+    async def main(bus):
+        kernel.held.clear()
+        waiting = [asyncio.create_task(bus.transfer(0x29, bytes([n]), 1)) for n in range(3)]
+        await asyncio.sleep(0.05)
+        closing = asyncio.create_task(bus.close())
+        await asyncio.sleep(0)
+        kernel.held.set()
+        await closing
+        return [str(each) for each in await asyncio.gather(*waiting, return_exceptions=True)]
+
+    first, *others = on_bus(path, main)
+    assert first == str(b"\x00")
+    assert others == [f"{path} has been closed"] * 2
+    assert [write for _, write, _ in kernel.log] == [b"\x00"]
+
+
 class Slow(Echo):
     """A target that keeps a transfer until its event comes."""
 

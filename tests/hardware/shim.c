@@ -6,6 +6,9 @@
  * the one that the caller sees carries nothing but events, so that poll and read work as on a real line; the
  * other one, `wire`, carries its ioctls. What is sent and received is `struct asked` and `struct answer`, each
  * with a payload behind it: the kernel's own structs, or for I2C_RDWR its messages one after the other.
+ *
+ * With $LAMPPOST_SPEED [bit/s] a transfer takes the time that the wires would, in its caller's thread, as with a
+ * real controller: the board answers meanwhile.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -20,8 +23,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DESCRIPTORS 1024
@@ -32,6 +37,7 @@ struct asked { uint32_t request, argument; };
 struct answer { int32_t result, error; };
 struct message { uint16_t address, flags, length; };
 
+static long speed; /* of the wires, in bit/s; 0 takes no time */
 static int wire[DESCRIPTORS]; /* 0: not ours; else the socket for its ioctls, plus 1 */
 static pthread_mutex_t turn[DESCRIPTORS];
 static int (*real_open)(const char *, int, ...), (*real_openat)(int, const char *, int, ...);
@@ -45,6 +51,33 @@ __attribute__((constructor)) static void begin(void)
 	real_close = dlsym(RTLD_NEXT, "close");
 	for (int i = 0; i < DESCRIPTORS; i++)
 		pthread_mutex_init(&turn[i], NULL);
+	speed = getenv("LAMPPOST_SPEED") ? atol(getenv("LAMPPOST_SPEED")) : 0;
+	if (speed)
+		prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0);
+}
+
+static int64_t now(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+/* Sleep until the moment *end* [ns]. A kernel wakes a sleeper late by about the same each time: that is foreseen. */
+static void until(int64_t end)
+{
+	static __thread int64_t late;
+	int64_t wake = end - late;
+
+	if (now() < wake) {
+		struct timespec time = { wake / 1000000000, wake % 1000000000 };
+		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL))
+			;
+		int64_t more = now() - wake;
+		late += ((more < 100000 ? more : 100000) - late) / 8;
+	}
+	while (now() < end)
+		;
 }
 
 static int ours(int fd)
@@ -162,6 +195,7 @@ static int transfer(int fd, struct i2c_rdwr_ioctl_data *batch)
 	static __thread char out[PAYLOAD], in[PAYLOAD];
 	struct answer answer;
 	size_t size = 0, at = 0;
+	int64_t began = now(), bits = 1;
 
 	if (!batch->nmsgs || batch->nmsgs > I2C_RDWR_IOCTL_MAX_MSGS) {
 		errno = EINVAL;
@@ -178,9 +212,12 @@ static int transfer(int fd, struct i2c_rdwr_ioctl_data *batch)
 		memcpy(out + size, &head, sizeof head);
 		memcpy(out + size + sizeof head, each->buf, writes);
 		size += sizeof head + writes;
+		bits += 1 + 9 * (1 + each->len);
 	}
 	if (ask(fd, (struct asked){ I2C_RDWR, 0 }, out, size, &answer, in, sizeof in, NULL))
 		return -1;
+	if (speed && answer.result >= 0)
+		until(began + bits * 1000000000 / speed);
 	for (unsigned i = 0; answer.result >= 0 && i < batch->nmsgs; i++) {
 		struct i2c_msg *each = &batch->msgs[i];
 		if (each->flags & I2C_M_RD) {

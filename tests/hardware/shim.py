@@ -92,13 +92,14 @@ class _Lines:
 class Server:
     """The board at the socket *path*: answers the shims of any number of processes, on the running loop.
 
-    It has one bus, /dev/i2c-1, and one header, /dev/gpiochip0.
+    It has one bus, /dev/i2c-1, and one header, /dev/gpiochip0. *count* is told how many clocks each transfer
+    takes on the wires.
     """
 
-    def __init__(self, board: Board, path: str, wait: Callable[[int], None] | None = None) -> None:
+    def __init__(self, board: Board, path: str, count: Callable[[int], object] | None = None) -> None:
         self.board = board
         self.path = path
-        self._wait = wait
+        self._count = count
         self._loop = asyncio.get_running_loop()
         self._used: dict[int, _Lines] = {}
         self._open: set[socket.socket] = set()
@@ -171,8 +172,8 @@ class Server:
         except OSError as fault:
             self._later(delay, peer, error=fault.errno or errno.EIO)
         else:
-            if self._wait is not None:
-                self._wait(wire_bits(messages))
+            if self._count is not None:
+                self._count(wire_bits(messages))
             self._later(delay, peer, len(messages), body=b"".join(answers))
         return None
 
@@ -345,7 +346,12 @@ CPUINFO = SOURCE.with_name("cpuinfo")
 """What a Pi 4 says of itself in /proc/cpuinfo, as far as gpiozero reads it: which Pi this is."""
 
 
-def environment(path: str, folder: Path) -> dict[str, str]:
-    """Return the environment of a process that sees the board at *path*; lgpio's FIFO goes to *folder*."""
+def environment(path: str, folder: Path, speed: int = 0) -> dict[str, str]:
+    """Return the environment of a process that sees the board at *path*; lgpio's FIFO goes to *folder*.
+
+    With *speed* [bit/s] its transfers take the time of the wires.
+    """
     ours = {"LD_PRELOAD": build(), "LAMPPOST_BOARD": path, "LAMPPOST_CPUINFO": CPUINFO, "LG_WD": folder}
+    if speed:
+        ours["LAMPPOST_SPEED"] = str(speed)
     return {**os.environ, **{name: str(value) for name, value in ours.items()}}
