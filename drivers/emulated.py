@@ -71,13 +71,17 @@ class EmulatedI2C:
         return answer
 
 
+LOGGED = 4096
+
+
 @dataclass
 class EmulatedPins:
     """A header of 54 lines, each an input that the world drives or an output that the driver drives.
 
-    Inputs float high, as with the pull-up that header.py asks for. *log* keeps every event on the wires as
+    Inputs float high, as with the pull-up that header.py asks for. *log* keeps the events on the wires as
     (line, what, high), what being "level" or "output", so that a test can see the order in which a driver
-    sets the level and the direction. *changed* is told of every change of a level.
+    sets the level and the direction: the latest LOGGED of them at the least, twice as many at the most.
+    *changed* is told of every change of a level.
     """
 
     clock: Clock
@@ -86,6 +90,7 @@ class EmulatedPins:
     levels: dict[int, bool] = field(default_factory=dict)
     outputs: set[int] = field(default_factory=set)
     log: list[tuple[int, str, bool]] = field(default_factory=list)
+    _forgotten: int = 0
     _listeners: dict[int, list["asyncio.Queue[Edge]"]] = field(default_factory=dict)
 
     async def write(self, line: int, high: bool) -> None:
@@ -96,11 +101,26 @@ class EmulatedPins:
     def drive(self, line: int, high: bool) -> None:
         """Make *line* an output at this level."""
         _in_range(line)
-        self.log.append((line, "level", high))
+        self._note(line, "level", high)
         if line not in self.outputs:
             self.outputs.add(line)
-            self.log.append((line, "output", high))
+            self._note(line, "output", high)
         self._change(line, high)
+
+    @property
+    def logged(self) -> int:
+        """How many events there have been."""
+        return self._forgotten + len(self.log)
+
+    def since(self, logged: int) -> list[tuple[int, str, bool]]:
+        """Return the events after the first *logged*, as far as they are kept."""
+        return self.log[max(0, logged - self._forgotten) :]
+
+    def _note(self, line: int, what: str, high: bool) -> None:
+        self.log.append((line, what, high))
+        if len(self.log) > 2 * LOGGED:
+            del self.log[:-LOGGED]
+            self._forgotten += LOGGED + 1
 
     async def read(self, line: int) -> bool:
         """Return the level of *line*."""

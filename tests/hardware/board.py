@@ -172,9 +172,8 @@ class Board:
         if output:
             done(self.pins.write(line, self.latch[line]))
         elif line in self.pins.outputs:
-            self.pins.outputs.discard(line)
             self.pins.log.append((line, "input", True))
-            self.pins.set(line, True)
+            self.pins.release(line)
 
     async def listen(self, line: int, heard: Callable[[int, Edge], None]) -> None:
         """Call *heard* for each change of *line* from when this returns, until `ignore`."""

@@ -24,7 +24,7 @@ class Emulated:
         self._pins, self._lines, self._active_high = pins, (line, reverse), active_high
         self._before = pins.before
         pins.before = self.look
-        self._logged = len(pins.log)
+        self._logged = pins.logged
         self._inputs = [False, False]
         self._drove, self._until = 0, float("-inf")
         self._seen_at = pins.clock.monotonic()
@@ -45,11 +45,11 @@ class Emulated:
     def look(self) -> None:
         """Bring bridge and plate up to now: what was written since the last look was written then."""
         self._before()
-        for line, what, high in self._pins.log[self._logged :]:
+        for line, what, high in self._pins.since(self._logged):
             if line in self._lines and what in ("level", "output") and line in self._pins.outputs:
                 self._inputs[self._lines.index(line)] = high == self._active_high
                 self._switch(self._seen_at)
-        self._logged = len(self._pins.log)
+        self._logged = self._pins.logged
         now = self._pins.clock.monotonic()
         self._move(now - self._seen_at)
         self._seen_at = now

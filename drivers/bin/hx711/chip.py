@@ -29,7 +29,7 @@ class Emulated:
         self._clock = pins.clock
         self._before = pins.before
         pins.before = self._look
-        self._logged = len(pins.log)
+        self._logged = pins.logged
         self._weight = 0.0
         self.rate, self.tare, self.resets = rate, 0, 0
         self.unplugged = self.dead = self.frozen = False
@@ -59,10 +59,10 @@ class Emulated:
     def _look(self) -> None:
         """Bring the part up to now: what was written since the last look was written then."""
         self._before()
-        for line, what, high in self._pins.log[self._logged :]:
+        for line, what, high in self._pins.since(self._logged):
             if line == self._line and what == "level":
                 self._edge(high, self._seen_at)
-        self._logged = len(self._pins.log)
+        self._logged = self._pins.logged
         self._seen_at = self._clock.monotonic()
         if self._high_at is not None and self._seen_at - self._high_at > 60e-6:
             self._asleep = True
