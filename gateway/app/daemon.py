@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -40,6 +41,12 @@ STORE_LIMIT, STORE_PERIOD = 30.0, 2.0
 END, GRACE, LEAST = 4.2, 2.5, 0.3
 """Seconds that an orderly stop may take, each part of it at the most, and each part even when it is late."""
 
+ASIDE = 0.002
+"""Seconds that the live state of a reading waits behind the decision that it has led to."""
+
+TURN = 0.0005
+"""Seconds that another thread may compute before the loop has its turn; Python's own are ten times that."""
+
 PAGE_PERIOD = 10.0
 """Seconds before a port that was taken is tried again."""
 
@@ -70,6 +77,7 @@ class Daemon:
         """Run until a signal, `stopping`, or a defect. 0 after an orderly stop, 1 after a defect."""
         if signals:
             self._listen()
+        sys.setswitchinterval(TURN)
         async with AsyncExitStack() as stack:
             await self._build(stack)
             self.ready.set()
@@ -225,7 +233,10 @@ class Daemon:
 
     def _publish(self, reading: Reading) -> None:
         self._store.add(reading)
-        self._delivery.state(reading)
+        if self._pole.stirred:  # a decision first: the broker's socket can wait until that is on its way
+            asyncio.get_running_loop().call_later(ASIDE, self._delivery.state, reading)
+        else:
+            self._delivery.state(reading)
 
     def _announce(self, event: Event) -> None:
         self._store.add(event)

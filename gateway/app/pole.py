@@ -126,6 +126,11 @@ class Pole:
         """What decides on the switches, and takes people's orders."""
         return self._control
 
+    @property
+    def stirred(self) -> bool:
+        """Whether a rule has just begun or ended, and what it does is still to be done."""
+        return self._engine.stirred
+
     async def make_safe(self) -> None:
         """Put every output into its safe state; that needs the hardware and nothing else."""
         await self._control.start()
@@ -226,8 +231,8 @@ class Pole:
 
     def _note(self, reading: Reading) -> None:
         self._engine.note(reading)
-        self.publish(reading)
         self._wake.set()
+        self.publish(reading)
 
     async def _decide(self) -> None:
         """Step the rules at every reading, and when time alone may change something."""

@@ -49,6 +49,11 @@ class Engine:
         transitions, self._transitions = self._transitions, []
         return transitions
 
+    @property
+    def stirred(self) -> bool:
+        """Whether the next step has something to tell."""
+        return bool(self._transitions)
+
     def notices(self) -> list[Notice]:
         """Return every rule that went blind since the last call, or sees again, in that order."""
         notices, self._notices = self._notices, []
