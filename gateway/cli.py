@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gateway import VERSION, public, tools
+from gateway.collect import options as collecting
 from gateway.problem import ConfigError
 
 BAD_INPUT, FAILED = 2, 1
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
         _add_demo,
     ):
         add(commands)
+    collecting.add(commands)
     public.add(commands, _moment)
     tools.add(commands, _moment)
     return top

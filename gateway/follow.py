@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 
 from gateway import config
 from gateway.mqtt.completeness import Numbering
-from gateway.mqtt.holes import Hole
-from gateway.mqtt.watch import Follower, Item, Live, Logged, Note, describe, printable, watch
+from gateway.mqtt.holes import Hole, printable
+from gateway.mqtt.watch import Follower, Item, Live, Logged, Note, describe, watch
 from gateway.problem import ConfigError
 
 Holes: TypeAlias = Mapping[Numbering, tuple[Hole, ...]]

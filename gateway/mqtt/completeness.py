@@ -71,12 +71,17 @@ def read_batch(payload: bytes, gateway: str, lane: str) -> Received:
 def read_object(payload: bytes) -> Mapping[str, Any]:
     """Return the JSON object in *payload*. Raises Malformed."""
     try:
-        shape = json.loads(payload)
+        shape = json.loads(payload, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"it is not JSON: {type(error).__name__}") from None
     if not isinstance(shape, dict):
         raise Malformed("it is not a JSON object")
     return shape
+
+
+def _no_number(text: str) -> Any:
+    """NaN and infinity are no JSON (RFC 8259, 6), though Python reads them."""
+    raise ValueError(text)
 
 
 @dataclass

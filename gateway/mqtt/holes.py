@@ -8,6 +8,8 @@ UNEXPLAINED = "not explained"
 """Why a number is missing that no gap record names: a fault, to be looked for."""
 REASON = 200
 """Most characters of a reason that are kept."""
+WIDTH = 400
+"""Most characters of a line that says what a stranger published."""
 
 Range: TypeAlias = tuple[int, int]  # first and last, both included
 
@@ -77,6 +79,11 @@ def words(span: Range) -> str:
     """Return a range as people write it."""
     first, last = span
     return f"{first}" if first == last else f"{first} to {last}"
+
+
+def printable(line: str) -> str:
+    """Return *line* so that it cannot steer a terminal, and no longer than WIDTH."""
+    return "".join(c if c.isprintable() else "?" for c in line[:WIDTH])
 
 
 def _disjoint(named: Iterable[Named]) -> list[Named]:

@@ -60,6 +60,12 @@ def filters(prefix: str, gateway: str | None) -> tuple[str, ...]:
     return (f"{root}/log/+", f"{root}/state/+", f"{root}/status", f"{root}/meta", f"{root}/checkpoint")
 
 
+def collected(prefix: str, gateway: str | None) -> tuple[str, ...]:
+    """Return the topic filters of what a collector keeps: the logs, and what gateways say of themselves."""
+    root = f"{prefix}/{gateway or '+'}"
+    return (f"{root}/log/+", f"{root}/status", f"{root}/meta")
+
+
 def parse(prefix: str, topic: str) -> Address | None:
     """Return what *topic* says, or None when no gateway publishes there."""
     head, _, rest = topic.partition(f"{prefix}/")

@@ -12,12 +12,11 @@ from gateway.config import Mqtt
 from gateway.mqtt import security
 from gateway.mqtt.backoff import Backoff
 from gateway.mqtt.completeness import Completeness, Malformed, read_batch, read_object
+from gateway.mqtt.holes import printable
 from gateway.mqtt.topics import filters, parse
 
 QUEUE = 10_000
 """Most messages that wait for a slow reader; what comes beyond it is lost, and reported as missing."""
-WIDTH = 400
-"""Most characters of a described item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +117,6 @@ def describe(item: Item) -> str:
         case Logged(gateway, _, lane, seq, body, again):
             line = f"{gateway} {lane} {seq} {_summary(body)}" + (" (again)" if again else "")
     return printable(line)
-
-
-def printable(line: str) -> str:
-    """Return *line* so that it cannot steer a terminal, and no longer than WIDTH."""
-    return "".join(c if c.isprintable() else "?" for c in line[:WIDTH])
 
 
 def _summary(body: Mapping[str, Any]) -> str:

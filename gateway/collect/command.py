@@ -1,0 +1,117 @@
+"""`lamppost collect`: hears gateways into a file, and says whether all of it is there."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from gateway import config
+from gateway.collect import report
+from gateway.collect.account import books
+from gateway.collect.file import File, Unusable
+from gateway.mqtt.collect import Collector, Message, Publish, Records, read
+from gateway.mqtt.completeness import Completeness, Malformed
+from gateway.mqtt.holes import printable
+
+INCOMPLETE, UNUSABLE = 1, 2
+"""Exit status when something is missing that no gap record names; and when the file cannot be used."""
+PERIOD = 10.0
+"""How often a line says how far it has come [s]."""
+
+
+def collect(
+    settings: config.Mqtt, gateway: str | None, path: Path, seconds: float | None, as_json: bool
+) -> int:
+    """Collect into *path* until *seconds* have passed (None: until a signal); report; return the status."""
+    try:
+        file = File(path)
+        try:
+            desk = _Desk(settings.prefix, file)
+            known = file.known
+            collector = Collector(settings, gateway, file.client, desk.take, _say, known)
+            with closing(collector), _stopped_by_signals(collector.stop):
+                collector.run(float("inf") if seconds is None else time.monotonic() + seconds)
+            desk.progress()
+        finally:
+            file.close()
+    except Unusable as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
+    return show(path, as_json)
+
+
+def show(path: Path, as_json: bool) -> int:
+    """Print the report on *path*; return 1 unless all is there or explained."""
+    try:
+        found = books(path)
+    except Unusable as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE
+    if as_json:
+        print(json.dumps(report.shape(found), ensure_ascii=False))
+    else:
+        print("\n".join(report.words(found)))
+    return 0 if found.complete else INCOMPLETE
+
+
+class _Desk:
+    """Reads what arrives, has it written down, and says what is worth saying."""
+
+    def __init__(self, prefix: str, file: File) -> None:
+        self._prefix, self._file = prefix, file
+        self._completeness = Completeness()
+        self._refused = self._conflicts = 0
+        self._due = time.monotonic() + PERIOD
+
+    def take(self, messages: Sequence[Message]) -> Publish:
+        found = [read(self._prefix, message) for message in messages]
+        taken = self._file.take(found)
+        self._refused += taken.refused
+        self._conflicts += taken.conflicts
+        if taken.refused:
+            _say(f"refused messages: {taken.refused}; they are kept aside")
+        if taken.conflicts:
+            _say(f"records that came with another text than before: {taken.conflicts}; both are kept")
+        for each in found:
+            if isinstance(each, Records):
+                self._follow(each)
+        if time.monotonic() >= self._due:
+            self.progress()
+        return ()
+
+    def progress(self) -> None:
+        """Say how far it has come."""
+        self._due = time.monotonic() + PERIOD
+        seen = self._completeness
+        missing = sum(last - first + 1 for spans in seen.missing().values() for first, last in spans)
+        _say(
+            f"{seen.records} records, {seen.duplicates} of them again, {missing} missing, "
+            f"{self._conflicts} in conflict, {self._refused} messages refused"
+        )
+
+    def _follow(self, found: Records) -> None:
+        try:
+            _, news = self._completeness.take(found.batch)
+        except Malformed:
+            return
+        for line in news:
+            _say(line)
+
+
+def _say(line: str) -> None:
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call *stop* at SIGTERM and SIGINT, so that what has arrived is written down and acknowledged."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: stop()) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
