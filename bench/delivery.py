@@ -114,7 +114,7 @@ def selected(path: Path) -> Iterator[bytes]:
 
 async def drained(port: int, store: Store, count: int) -> Spent:
     """Return what the delivery spends on emptying *store*."""
-    settings = config.Mqtt(port=port, window=WINDOW, batch=BATCH)
+    settings = config.Mqtt(port=port, window=WINDOW, batch=BATCH, backlog_rate=1_000_000)
     delivery = Delivery(settings, "bench", store, dict, dict, Now())
     task = asyncio.create_task(delivery.run())
     while delivery.describe()["state"] != "connected":

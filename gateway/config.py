@@ -139,6 +139,8 @@ class Mqtt(_Model):
     keepalive: Annotated[float, BeforeValidator(duration), Field(ge=5, le=65535)] = 30.0
     window: Annotated[int, Field(ge=1, le=65535)] = 16
     batch: Annotated[int, Field(ge=1, le=10000)] = 100
+    backlog_rate: Annotated[int, Field(ge=10, le=1_000_000)] = 2000
+    backlog_jitter: Pause = 5.0
     no_subscriber: Literal["accept", "hold"] = "accept"
     session_expiry: Duration = 86400.0
 

@@ -253,6 +253,20 @@ if OPENSSL and MOSQUITTO:
                 client.close()
 
     @pytest.mark.broker
+    def test_the_fleets_limits_are_written_by_operators_and_read_by_all(fleet: tuple[Path, int]) -> None:
+        operator, gateway, collector = (Client(fleet, name) for name in ("operator", "quai-12", "collector"))
+        try:
+            assert gateway.subscribe("lamppost/fleet/limits") == 1
+            assert operator.publish("lamppost/fleet/limits") == 0
+            assert gateway.received() == ["lamppost/fleet/limits"]
+            assert gateway.publish("lamppost/fleet/limits") == 0x87
+            assert collector.publish("lamppost/fleet/limits") == 0x87
+            assert len(gateway.topics) == 1
+        finally:
+            for client in (operator, gateway, collector):
+                client.close()
+
+    @pytest.mark.broker
     def test_without_a_certificate_nobody_gets_in(fleet: tuple[Path, int]) -> None:
         folder, port = fleet
         assert greeting(folder, port, "quai-12") == b"\x20"

@@ -21,6 +21,7 @@ from gateway.derive import Source, design, kinds
 from gateway.ledger.chain import Head
 from gateway.ledger.checkpoint import opened
 from gateway.ledger.note import Verifier
+from gateway.mqtt import limits
 from gateway.mqtt.batch import Envelope
 from gateway.reading import (
     Answer,
@@ -282,6 +283,13 @@ def test_the_documented_order_is_one() -> None:
     table = (DOCS / "messages.md").read_text().partition("## Orders")[2].partition("The answer")[0]
     assert {code(row[0])[0] for row in rows(table)} == set(orders.KEYS)
     assert set(code(rows(table)[1][1])) == set(OrderKind)
+
+
+def test_the_documented_limits_are_obeyed() -> None:
+    (asked,) = examples("limits")
+    assert limits.read(json.dumps(asked).encode()) == limits.Limits(**asked)
+    table = (DOCS / "messages.md").read_text().partition("## Limits")[2].partition("Only readings")[0]
+    assert {code(row[0])[0] for row in rows(table)} == set(asked)
 
 
 def test_the_other_examples_are_json() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 from gateway.clock import Instant
 from gateway.config import Mqtt
-from gateway.mqtt import face
+from gateway.mqtt import face, limits
 from gateway.mqtt.backoff import Backoff
 from gateway.mqtt.drain import Drain
 from gateway.mqtt.inbox import Hear, Inbox
 from gateway.mqtt.lane import PACKET_TOO_LARGE, Verdict, judge
 from gateway.mqtt.link import MALFORMED, Answer, Link, Refused
 from gateway.mqtt.outbox import Outbox
+from gateway.mqtt.pace import Pace
 from gateway.mqtt.topics import Topics
 from gateway.reading import Reading
 
@@ -61,7 +62,11 @@ class Delivery:
         shapes = face.Shapes(outbox.epoch, status, meta, now, checkpoint)
         self._notices = face.Notices(self._link, topics, shapes)
         self._inbox = Inbox(self._link, topics, hear, self._wake.set) if hear else None
-        self._drain = Drain(settings, topics, outbox, self._link, self._wake.set)
+        self._pace = Pace(settings.backlog_rate, settings.backlog_jitter)
+        self._drain = Drain(settings, topics, outbox, self._link, self._pace, self._wake.set)
+        self._link.listen(topics.limits, self._hear_limits)
+        self._unfit = ""  # what is wrong with the limits that were heard last
+        self._away: float | None = None  # since when there is no connection [s, monotonic]
         self._outbox = outbox
         self._backoff = Backoff()
         self._resume = True  # what was on its way may be sent again as it was
@@ -71,7 +76,7 @@ class Delivery:
 
     async def run(self) -> None:
         """Connect, deliver, and connect again, until `stop` or cancelled; `stop` must follow in any case."""
-        self._running = asyncio.current_task()
+        self._running, self._away = asyncio.current_task(), _monotonic()
         pump = asyncio.create_task(self._pump())
         answering = asyncio.create_task(self._inbox.run()) if self._inbox else None
         try:
@@ -119,7 +124,8 @@ class Delivery:
 
         `refused` is also the state of a connection on which the broker refuses publishes; `reason` says
         which. `session`: the broker still knew this gateway when it connected. `refusals`: "unseen" with
-        MQTT 3.1.1, where a broker cannot say that it refuses a record, and `refused` stays 0.
+        MQTT 3.1.1, where a broker cannot say that it refuses a record, and `refused` stays 0. `limits`: what
+        the fleet's operator asks for and how long it pauses the log yet [s]; None when nothing is asked.
         """
         refusal = self._drain.refusal or self._notices.refusal
         held_up = self._state == "connected" and bool(refusal)
@@ -132,7 +138,26 @@ class Delivery:
             "session": self._link.granted.resumed,
             "protocol": self._settings.protocol,
             "refusals": self._settings.refusals,
+            "limits": self._limits(),
         }
+
+    def _limits(self) -> dict[str, Any] | None:
+        """Return what the fleet's operator asks for: what is obeyed, and what is wrong with it."""
+        asked = self._pace.limits
+        if asked is None:
+            return {"problem": self._unfit} if self._unfit else None
+        return {**asked._asdict(), "paused": round(self._pace.paused(_monotonic())), "problem": self._unfit}
+
+    def _hear_limits(self, topic: str, payload: bytes, _: bool) -> None:
+        try:
+            asked = limits.read(payload)
+        except limits.Unfit as error:
+            self._unfit = f"what {topic} says is not obeyed: {error}"
+            _log.warning("%s", self._unfit)
+        else:
+            self._unfit = ""
+            self._pace.obey(asked, self._now().time, _monotonic())
+        self.refresh()
 
     async def _pump(self) -> None:
         while True:
@@ -176,6 +201,9 @@ class Delivery:
 
     def _begin(self) -> None:
         self._say("connected", "")
+        if self._away is not None:
+            self._pace.outage(_monotonic() - self._away, _monotonic())
+            self._away = None
         self._drain.begin()
         self._notices.begin(self._link.granted.resumed)
         self._latest.flush()
@@ -194,6 +222,8 @@ class Delivery:
             self._take(Answer(oldest, PACKET_TOO_LARGE, f"too long for it ({self._link.lost})"))
         elif not self._resume:
             self._drain.cut_off()
+        if self._away is None:
+            self._away = _monotonic()
         if lasted > STABLE:
             self._backoff.reset()
         self._say("connecting", self._link.lost)

@@ -10,6 +10,7 @@ from gateway.mqtt.feed import Feed
 from gateway.mqtt.lane import Lane, Verdict
 from gateway.mqtt.link import OVERHEAD, Answer, Link
 from gateway.mqtt.outbox import Outbox
+from gateway.mqtt.pace import Pace
 from gateway.mqtt.topics import Topics
 from gateway.reading import Lane as Name
 
@@ -26,12 +27,18 @@ class Drain:
     """What is sent, and what is not to be sent again. *wake* is called when there is more to do."""
 
     def __init__(
-        self, settings: Mqtt, topics: Topics, outbox: Outbox, link: Link, wake: Callable[[], None]
+        self,
+        settings: Mqtt,
+        topics: Topics,
+        outbox: Outbox,
+        link: Link,
+        pace: Pace,
+        wake: Callable[[], None],
     ) -> None:
         self.progress = False
         """Whether the broker has taken anything on this connection."""
         self._settings, self._topics, self._outbox = settings, topics, outbox
-        self._link, self._wake = link, wake
+        self._link, self._pace, self._wake = link, pace, wake
         self._lanes = tuple(
             Lane(name, outbox.cursor(name), settings.batch) for name in (Name.EVENTS, Name.TELEMETRY)
         )
@@ -66,9 +73,10 @@ class Drain:
             lane.cut_off()
 
     def due(self) -> float:
-        """Return when a lane that pauses may be tried again [s, monotonic]; infinity when none pauses."""
+        """Return when a lane that waits may go on [s, monotonic]; infinity when none waits."""
         now = _monotonic()
-        return min((lane.resume for lane in self._behind() if lane.resume > now), default=float("inf"))
+        moments = (max(lane.resume, self._paced(lane, now)) for lane in self._behind())
+        return min((moment for moment in moments if moment > now), default=float("inf"))
 
     def ready(self) -> bool:
         """Whether something can be sent now."""
@@ -111,7 +119,14 @@ class Drain:
         if not self._link.up or self.room <= 0 or self._link.choked:
             return None
         now = _monotonic()
-        return next((lane for lane in self._behind() if lane.allowed(now) > 0), None)
+        return next((lane for lane in self._behind() if self._may(lane, now)), None)
+
+    def _may(self, lane: Lane, now: float) -> bool:
+        return lane.allowed(now) > 0 and self._paced(lane, now) <= now
+
+    def _paced(self, lane: Lane, now: float) -> float:
+        """Return from when on the lane's next batch may go: an event never waits."""
+        return self._pace.resume(now) if lane.name is Name.TELEMETRY else now
 
     def _behind(self) -> Iterator[Lane]:
         return (lane for lane in self._lanes if self._outbox.durable(lane.name) > lane.sent)
@@ -131,6 +146,8 @@ class Drain:
                 self._put_aside(lane, run.first, TOO_LONG)
             else:
                 lane.send(self._link.publish(topic, payload, 1, False), run.first, run.last)
+                if lane.name is Name.TELEMETRY:
+                    self._pace.spend(run.last - run.first + 1, _monotonic())
 
     def _put_aside(self, lane: Lane, seq: int, why: str) -> None:
         """Give up one record. That waits for the disk, so nothing else waits for it."""

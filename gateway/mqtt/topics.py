@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from gateway.reading import Lane
 
+FLEET = "fleet"
+"""What stands where other topics have a gateway's id. A gateway of that name publishes no `limits`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:
@@ -29,6 +32,11 @@ class Topics:
     def answer(self, issuer: str) -> str:
         """Return the topic of the answers to *issuer*'s orders: QoS 1, not retained."""
         return f"{self.prefix}/{self.gateway}/answer/{issuer}"
+
+    @property
+    def limits(self) -> str:
+        """What the fleet's operator asks of all gateways: retained."""
+        return f"{self.prefix}/{FLEET}/limits"
 
     @property
     def status(self) -> str:
