@@ -122,6 +122,17 @@ class Tls(_Model):
     key: Path | None = None
 
 
+Expiring = Annotated[float, BeforeValidator(duration), Field(ge=1, le=366 * 86400)]
+
+
+class Expiry(_Model):
+    """How long the broker may keep a message for those who are not there to get it. None: for ever."""
+
+    state: Expiring | None = None
+    telemetry: Expiring | None = None
+    events: Expiring | None = None
+
+
 class Mqtt(_Model):
     """The broker, and how to reach it."""
 
@@ -139,10 +150,12 @@ class Mqtt(_Model):
     keepalive: Annotated[float, BeforeValidator(duration), Field(ge=5, le=65535)] = 30.0
     window: Annotated[int, Field(ge=1, le=65535)] = 16
     batch: Annotated[int, Field(ge=1, le=10000)] = 100
+    compress: bool = False
     backlog_rate: Annotated[int, Field(ge=10, le=1_000_000)] = 2000
     backlog_jitter: Pause = 5.0
     no_subscriber: Literal["accept", "hold"] = "accept"
     session_expiry: Duration = 86400.0
+    expiry: Expiry = Expiry()
 
     @property
     def exposed(self) -> bool:
@@ -166,6 +179,8 @@ class Mqtt(_Model):
                 "no_subscriber",
                 "MQTT 3.1.1 cannot say that nobody subscribes: take mqtt.no_subscriber out",
             )
+        if self.expiry != Expiry():
+            yield "expiry", "MQTT 3.1.1 cannot say when a message expires: take mqtt.expiry out"
         if "session_expiry" in self.model_fields_set:
             yield (
                 "session_expiry",

@@ -1,7 +1,10 @@
 """Batches: contiguous records of a lane in one message, their stored text spliced in unchanged."""
 
 import json
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from gateway.mqtt.compress import compressed
 from gateway.mqtt.outbox import Run
 from gateway.reading import Lane
 
@@ -11,10 +14,19 @@ PAYLOAD = 128 * 1024
 _RECORDS, _END = b',"records":[', b"]}"
 
 
-class Envelope:
-    """What is the same in all batches of one lane: who, which numbering, which lane."""
+class Batch(NamedTuple):
+    """A message that carries records *first* to *last*."""
 
-    def __init__(self, gateway: str, epoch: str, lane: Lane) -> None:
+    first: int
+    last: int
+    payload: bytes
+
+
+class Envelope:
+    """What is the same in all batches of one lane: who, which numbering, which lane, how it is written."""
+
+    def __init__(self, gateway: str, epoch: str, lane: Lane, compress: bool = False) -> None:
+        self.compress = compress
         about = {"gateway": gateway, "epoch": epoch, "lane": lane}
         self._head = json.dumps(about, separators=(",", ":"))[:-1].encode() + b',"first":'
         self.size = len(self._head) + len(str(1 << 53)) + len(_RECORDS) + len(_END)
@@ -22,4 +34,9 @@ class Envelope:
 
     def seal(self, run: Run) -> bytes:
         """Return the message that carries *run*: the head, the first number, and the records."""
-        return b"".join((self._head, b"%d" % run.first, _RECORDS, run.text, _END))
+        plain = b"".join((self._head, b"%d" % run.first, _RECORDS, run.text, _END))
+        return compressed(plain) if self.compress else plain
+
+    def seal_all(self, runs: Sequence[Run]) -> list[Batch]:
+        """Return the messages that carry *runs*."""
+        return [Batch(run.first, run.last, self.seal(run)) for run in runs]

@@ -58,7 +58,7 @@ class Delivery:
         topics = Topics(settings.prefix, gateway)
         will = topics.status, face.last_words(gateway, outbox.epoch)
         self._link = Link(settings, settings.client_id or f"lamppost-{gateway}", will, self._wake.set)
-        self._latest = face.Latest(self._link, topics)
+        self._latest = face.Latest(self._link, topics, settings.expiry.state, now)
         shapes = face.Shapes(outbox.epoch, status, meta, now, checkpoint)
         self._notices = face.Notices(self._link, topics, shapes)
         self._inbox = Inbox(self._link, topics, hear, self._wake.set) if hear else None

@@ -4,7 +4,7 @@
 acknowledgement says the same of a message that the broker has stored and of one that it threw away.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -16,7 +16,19 @@ INCOMING, INFLOW = 16_384, 16
 """Most bytes of a packet, and most unacknowledged messages, that the broker may send us: orders are short."""
 UNSUPPORTED_VERSION = 0x84
 """The reason code of a broker that speaks another version (MQTT 5.0, 3.2.2.2)."""
+ABOUTS = 64
+"""Kinds of messages whose properties are kept ready."""
 HINT = "if it does not speak MQTT 5, see mqtt.protocol in the documentation"
+
+
+class About(NamedTuple):
+    """What a message says of itself: what its payload is, and after how long the broker forgets it [s]."""
+
+    content_type: str = "application/json"
+    expiry: int | None = None
+
+
+JSON = About()
 
 
 class Dialect:
@@ -24,8 +36,7 @@ class Dialect:
 
     def __init__(self, protocol: Literal["5", "3.1.1"]) -> None:
         self._five = protocol == "5"
-        self.json = self._properties(PacketTypes.PUBLISH, ContentType="application/json")
-        """What goes with a message whose payload is JSON."""
+        self._dressed: dict[About, Properties | None] = {}
 
     def client(self, client_id: str, will: tuple[str, bytes]) -> paho.Client:
         """Return a client with a session that outlives its connections."""
@@ -50,6 +61,16 @@ class Dialect:
         )
         clean = False if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY  # paho's word for "not said"
         client.connect(host, port, round(keepalive), clean_start=clean, properties=session)
+
+    def dress(self, about: About) -> Properties | None:
+        """Return the properties of a PUBLISH, made once where the same come again and again."""
+        if about in self._dressed:
+            return self._dressed[about]
+        more = {} if about.expiry is None else {"MessageExpiryInterval": about.expiry}
+        made = self._properties(PacketTypes.PUBLISH, ContentType=about.content_type, **more)
+        if len(self._dressed) >= ABOUTS:
+            self._dressed.clear()
+        return self._dressed.setdefault(about, made)
 
     def refusal(self, code: ReasonCode) -> str:
         """Return why the broker does not want us, and what to do about it where that is known."""

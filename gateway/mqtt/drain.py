@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 
 from gateway.config import Mqtt
 from gateway.mqtt.batch import PAYLOAD, Envelope
+from gateway.mqtt.compress import CONTENT_TYPE
+from gateway.mqtt.dialect import JSON, About
 from gateway.mqtt.feed import Feed
 from gateway.mqtt.lane import Lane, Verdict
 from gateway.mqtt.link import OVERHEAD, Answer, Link
@@ -44,10 +46,12 @@ class Drain:
         )
         self._noted = {lane.name: lane.cursor for lane in self._lanes}
         self._aside: set[asyncio.Task[None]] = set()
-        self._feeds = {lane.name: Feed(outbox, lane.name) for lane in self._lanes}
         self._envelopes = {
-            lane.name: Envelope(topics.gateway, outbox.epoch, lane.name) for lane in self._lanes
+            lane.name: Envelope(topics.gateway, outbox.epoch, lane.name, settings.compress)
+            for lane in self._lanes
         }
+        self._feeds = {lane.name: Feed(outbox, lane.name, self._envelopes[lane.name]) for lane in self._lanes}
+        self._abouts = {lane.name: _about(settings, lane.name) for lane in self._lanes}
 
     @property
     def refusal(self) -> str:
@@ -133,21 +137,21 @@ class Drain:
 
     async def _send(self, lane: Lane) -> None:
         """Send the lane's next batch."""
-        topic, envelope = self._topics.log(lane.name), self._envelopes[lane.name]
+        topic = self._topics.log(lane.name)
         largest = self._link.granted.packet - len(topic.encode()) - OVERHEAD
-        size = min(PAYLOAD, largest) - envelope.size
-        run = await self._feeds[lane.name].next(lane.sent, lane.limit, size, PATIENCE)
-        if run is None:  # the disk does not answer, or they were all dropped meanwhile
+        size = min(PAYLOAD, largest) - self._envelopes[lane.name].size
+        batch = await self._feeds[lane.name].next(lane.sent, lane.limit, size, PATIENCE)
+        if batch is None:  # the disk does not answer, or they were all dropped meanwhile
             lane.resume = _monotonic() + AGAIN
         elif self._link.up:
-            payload = envelope.seal(run)
-            if len(payload) > largest:
-                lane.condemn(run.first, TOO_LONG, _monotonic())
-                self._put_aside(lane, run.first, TOO_LONG)
-            else:
-                lane.send(self._link.publish(topic, payload, 1, False), run.first, run.last)
-                if lane.name is Name.TELEMETRY:
-                    self._pace.spend(run.last - run.first + 1, _monotonic())
+            if len(batch.payload) > largest:
+                lane.condemn(batch.first, TOO_LONG, _monotonic())
+                self._put_aside(lane, batch.first, TOO_LONG)
+                return
+            mid = self._link.publish(topic, batch.payload, 1, False, self._abouts[lane.name])
+            lane.send(mid, batch.first, batch.last)
+            if lane.name is Name.TELEMETRY:
+                self._pace.spend(batch.last - batch.first + 1, _monotonic())
 
     def _put_aside(self, lane: Lane, seq: int, why: str) -> None:
         """Give up one record. That waits for the disk, so nothing else waits for it."""
@@ -160,6 +164,12 @@ class Drain:
         await self._outbox.drop(lane.name, seq, seq, f"refused: {why}")
         lane.passed(seq)
         self._wake()
+
+
+def _about(settings: Mqtt, lane: Name) -> About:
+    expiry = settings.expiry.telemetry if lane is Name.TELEMETRY else settings.expiry.events
+    kind = CONTENT_TYPE if settings.compress else JSON.content_type
+    return About(kind, None if expiry is None else round(expiry))
 
 
 def _monotonic() -> float:

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import ceil, inf
 from typing import Any
 
 from gateway.clock import Instant
+from gateway.mqtt.dialect import About
 from gateway.mqtt.lane import ERRORS, PACKET_TOO_LARGE
 from gateway.mqtt.link import Answer, Link
 from gateway.mqtt.topics import Topics
@@ -31,8 +33,9 @@ class Shapes:
 class Latest:
     """The live state: at most once, at once, and while there is no connection only the latest is kept."""
 
-    def __init__(self, link: Link, topics: Topics) -> None:
-        self._link, self._topics = link, topics
+    def __init__(self, link: Link, topics: Topics, expiry: float | None, now: Callable[[], Instant]) -> None:
+        """*expiry*: how long after it was measured a reading is forgotten [s]; None: never."""
+        self._link, self._topics, self._expiry, self._now = link, topics, expiry, now
         self._kept: dict[str, Reading] = {}
 
     def publish(self, reading: Reading) -> None:
@@ -42,8 +45,10 @@ class Latest:
             self._kept[reading.device] = reading
             return
         topic, payload = self._topics.state(reading.device), encode(reading).encode()
-        if self._link.fits(topic, payload):
-            self._link.publish(topic, payload, 0, True)
+        left = inf if self._expiry is None else self._expiry - max(0.0, self._now().mono - reading.at.mono)
+        if self._link.fits(topic, payload) and left > 0:
+            about = None if self._expiry is None else About(expiry=ceil(left))
+            self._link.publish(topic, payload, 0, True, about)
 
     def flush(self) -> None:
         """Send what was kept, as far as the network takes it."""

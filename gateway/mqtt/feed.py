@@ -4,7 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from gateway.mqtt.outbox import Outbox, Run
+from gateway.mqtt.batch import Batch, Envelope
+from gateway.mqtt.outbox import Outbox
 from gateway.reading import Lane
 
 AHEAD = 8
@@ -19,12 +20,12 @@ class Feed:
     Whoever asks for another number, or for smaller batches, than what was read gets it read anew.
     """
 
-    def __init__(self, outbox: Outbox, lane: Lane) -> None:
-        self._outbox, self._lane = outbox, lane
-        self._ready: deque[Run] = deque()
+    def __init__(self, outbox: Outbox, lane: Lane, envelope: Envelope) -> None:
+        self._outbox, self._lane, self._envelope = outbox, lane, envelope
+        self._ready: deque[Batch] = deque()
         self._wanted = (0, 0, 0)  # behind which number, records and bytes of a batch
         self._since = 0.0  # when the oldest of what is ready was asked for [s, monotonic]
-        self._reading: asyncio.Task[Sequence[Run]] | None = None
+        self._reading: asyncio.Task[Sequence[Batch]] | None = None
 
     def forget(self) -> None:
         """Read anew whatever is asked for next."""
@@ -33,7 +34,7 @@ class Feed:
             self._reading.cancel()
             self._reading = None
 
-    async def next(self, after: int, records: int, size: int, patience: float) -> Run | None:
+    async def next(self, after: int, records: int, size: int, patience: float) -> Batch | None:
         """Return the batch behind *after*; None where none is, or the disk takes over *patience* [s]."""
         if self._wanted != (after, records, size) or (self._ready and _now() - self._since > STALE):
             self.forget()
@@ -45,11 +46,11 @@ class Feed:
             self._collect()
         if not self._ready:
             return None
-        run = self._ready.popleft()
-        self._wanted = (run.last, records, size)
+        batch = self._ready.popleft()
+        self._wanted = (batch.last, records, size)
         if len(self._ready) < AHEAD // 2 and self._outbox.durable(self._lane) > self._end:
             self._read(self._end)
-        return run
+        return batch
 
     @property
     def _end(self) -> int:
@@ -57,7 +58,7 @@ class Feed:
         return self._ready[-1].last if self._ready else self._wanted[0]
 
     @property
-    def _begun(self) -> asyncio.Task[Sequence[Run]]:
+    def _begun(self) -> asyncio.Task[Sequence[Batch]]:
         assert self._reading is not None
         return self._reading
 
@@ -65,9 +66,13 @@ class Feed:
         if self._reading is None:
             if not self._ready:
                 self._since = _now()
-            _, records, size = self._wanted
-            asking = self._outbox.batches(self._lane, after, records, size, AHEAD)
-            self._reading = asyncio.ensure_future(asking)
+            self._reading = asyncio.create_task(self._batches(after, *self._wanted[1:]))
+
+    async def _batches(self, after: int, records: int, size: int) -> Sequence[Batch]:
+        runs = await self._outbox.batches(self._lane, after, records, size, AHEAD)
+        if self._envelope.compress:  # a thread's work: 2 ms for a long batch
+            return await asyncio.to_thread(self._envelope.seal_all, runs)
+        return self._envelope.seal_all(runs)
 
     def _collect(self) -> None:
         """Take what has been read. What went wrong with it is raised."""

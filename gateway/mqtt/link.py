@@ -20,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gateway.config import Mqtt
 from gateway.mqtt import security
 from gateway.mqtt.background import in_thread
-from gateway.mqtt.dialect import Dialect
+from gateway.mqtt.dialect import JSON, About, Dialect
 
 ANSWER = 7.0
 """How long the broker may take to answer a CONNECT [s]."""
@@ -119,13 +119,12 @@ class Link:
         """Whether the broker takes a message that long."""
         return len(topic.encode()) + len(payload) + OVERHEAD <= self.granted.packet
 
-    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool, about: About | None = JSON) -> int:
         """Send one message; returns its id. While `choked`, it waits in memory: send only what is bounded."""
         if not self.waiting:
             self._answered = asyncio.get_running_loop().time()
-        info = self._client.publish(
-            topic, payload, qos, retain and self._retain, self._dialect.json if qos else None
-        )
+        properties = None if about is None else self._dialect.dress(about)
+        info = self._client.publish(topic, payload, qos, retain and self._retain, properties)
         if qos:
             self.waiting[info.mid] = None
         if self.choked and not self._writing and self._socket is not None:

@@ -94,6 +94,7 @@ def test_a_problem_names_its_line_and_what_to_do(tmp_path, old, new, said):
         ("protocol = '3.1.1'", "8: MQTT 3.1.1 cannot say that the broker refused a record"),
         ("protocol = '3.1.1'\nrefusals = 'seen'", "8: MQTT 3.1.1 cannot say that the broker"),
         (f"{OLD}\nno_subscriber = 'hold'", "10: MQTT 3.1.1 cannot say that nobody"),
+        (f"{OLD}\nexpiry = {{ state = '1h' }}", "10: MQTT 3.1.1 cannot say when"),
         (f"{OLD}\nsession_expiry = '1h'", "10: MQTT 3.1.1 cannot ask for a"),
         ("refusals = 'unseen'", "8: MQTT 5 shows refusals: take mqtt.refusals out"),
         ("protocol = '3.1'", "8: mqtt.protocol: should be '5' or '3.1.1'"),
