@@ -50,7 +50,7 @@ class Block(NamedTuple):
 class _Layout(NamedTuple):
     """How rows of these forms lie behind each other, and the text around their numbers."""
 
-    lengths: list[int]
+    parts: struct.Struct
     numbers: struct.Struct
     checks: struct.Struct
     template: bytes
@@ -86,10 +86,9 @@ class Blocks:
         try:
             _, bodies, times, forms, stamps = zip(*rows, strict=True)
             layout = self._layouts.get((stamps, forms)) or self._layout(forms, stamps)
-            raw = list(map(add, map(_TIME.pack, times), bodies))
-            joined = b"".join(raw)
-            sound = [zlib.crc32(one[:-CHECK]) & 0xFFFF for one in raw] == list(layout.checks.unpack(joined))
-            if not sound or [*map(len, raw)] != layout.lengths:
+            joined = b"".join(map(add, map(_TIME.pack, times), bodies))
+            sums = tuple([check & 0xFFFF for check in map(zlib.crc32, layout.parts.unpack(joined))])
+            if sums != layout.checks.unpack(joined):
                 return None
             return layout.template % digits(layout.numbers.unpack(joined))
         except (ValueError, TypeError, struct.error, RecursionError):
@@ -123,7 +122,7 @@ class Blocks:
 def _layout_of(outlines: Sequence[Outline]) -> _Layout:
     sizes = [_TIME.size * one.numbers for one in outlines]
     return _Layout(
-        [size + CHECK for size in sizes],
+        struct.Struct("".join(f"{size}s{CHECK}x" for size in sizes)),
         struct.Struct("<" + "".join(f"{one.numbers}d{CHECK}x" for one in outlines)),
         struct.Struct(">" + "".join(f"{size}xH" for size in sizes)),
         b",".join(one.template for one in outlines),
