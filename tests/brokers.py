@@ -87,6 +87,10 @@ class Broker:
     def stop(self) -> None:
         self._end(signal.SIGTERM)
 
+    def close(self) -> None:
+        """Leave nothing of it running."""
+        self.kill()
+
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGCONT)
@@ -135,8 +139,8 @@ class Mosquitto(Broker):
             "\n".join(
                 [
                     f"listener {self.port} 127.0.0.1",
-                    "persistence true",
                     f"persistence_location {self.folder}/",
+                    *([] if "persistence false" in self.lines else ["persistence true"]),
                     f"user {'root' if os.geteuid() == 0 else 'mosquitto'}",
                     *self.lines,
                 ]

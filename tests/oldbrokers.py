@@ -94,7 +94,16 @@ class Rabbit(Broker):
             assert EPMD is not None
             command = [EPMD, "-port", str(self._names), "-address", "127.0.0.1"]
             self._mapper = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        starts = self._starts()
         super().start()
+        deadline = time.monotonic() + self.patience
+        while self._starts() == starts:  # it listens before it can answer
+            assert time.monotonic() < deadline, "RabbitMQ does not get ready"
+            time.sleep(0.05)
+
+    def _starts(self) -> int:
+        log = self.folder / "broker.log"
+        return log.read_text(errors="replace").count(" completed with ") if log.exists() else 0
 
     def stop(self) -> None:
         """Kill it: its own way to stop takes longer than a test has."""

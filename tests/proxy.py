@@ -42,7 +42,7 @@ class Packets:
     _skip: int = 0
 
     def feed(self, data: bytes) -> Iterator[int]:
-        """Yield the type of every packet that begins in *data*."""
+        """Yield the first byte, which is its type and flags, of every packet that begins in *data*."""
         data, self._rest = self._rest + data, b""
         while data:
             if self._skip:
@@ -53,7 +53,7 @@ class Packets:
                 self._rest = data
                 return
             self._skip = end + 1 + sum((digit & 127) << 7 * at for at, digit in enumerate(data[1 : end + 1]))
-            yield data[0] >> 4
+            yield data[0]
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Proxy:
     connects: list[float] = field(default_factory=list)
     """When clients connected [s, monotonic]."""
     published: list[float] = field(default_factory=list)
-    """When a PUBLISH of a client passed [s, monotonic]."""
+    """When a PUBLISH passed that a client wants acknowledged [s, monotonic]."""
     _pairs: set[_Pair] = field(default_factory=set)
     _rate: float = 0.0
     _delay: float = 0.0
@@ -131,7 +131,7 @@ class Proxy:
         self._tell(tell)
 
     def most_in_a_second(self, since: float) -> int:
-        """Return the most PUBLISH packets that passed within one second, from *since* on."""
+        """Return the most of `published` that passed within one second, from *since* on."""
         times = [at for at in list(self.published) if at >= since]
         return max((sum(at <= other < at + 1.0 for other in times) for at in times), default=0)
 
@@ -196,7 +196,9 @@ class Proxy:
                     pair.torn |= not pair.deaf
                 elif data:
                     if up is not None:
-                        self.published += [time.monotonic() for kind in up.feed(data) if kind == 3]
+                        self.published += [
+                            time.monotonic() for kind in up.feed(data) if kind >> 4 == 3 and kind & 6
+                        ]
                     await self._write(writer, data)
                 else:
                     writer.write_eof()

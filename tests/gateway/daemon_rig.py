@@ -87,6 +87,11 @@ class Process:
         return self
 
     @property
+    def pid(self) -> int:
+        assert self._running is not None
+        return self._running.pid
+
+    @property
     def log(self) -> str:
         return (self.folder / "daemon.log").read_text()
 

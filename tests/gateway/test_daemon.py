@@ -23,6 +23,7 @@ from gateway.reading import Event
 from gateway.store import StoreError
 from tests.brokers import Broker, Mosquitto, free_port, needs_mosquitto
 from tests.gateway.daemon_rig import STREET, Collector, Manager, Process, until
+from tests.oldbrokers import Nats, Rabbit, needs_nats, needs_rabbit
 
 pytestmark = pytest.mark.broker
 
@@ -162,6 +163,40 @@ def test_watch_follows_any_gateway_and_says_that_nothing_is_missing(daemon, brok
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "old",
+    [pytest.param(Nats, marks=needs_nats), pytest.param(Rabbit, marks=needs_rabbit)],
+    ids=["nats", "rabbitmq"],
+)
+def test_a_broker_that_speaks_only_mqtt_3_1_1_gets_everything_and_watch_follows(daemon, old, tmp_path):
+    with closing(old(tmp_path)) as broker:
+        broker.start()
+        setting = 'protocol = "3.1.1"\nrefusals = "unseen"'
+        process = daemon(broker.port, text=STREET.replace("{broker}", f"{{broker}}\n{setting}"))
+        until(lambda: process.accepted() > 10)
+        for arguments in (
+            ["--config", str(process.config)],
+            ["--port", str(broker.port), "--protocol", "3.1.1"],
+        ):
+            ended = watch(*arguments, "--for", "2", "--json")
+            lines = [json.loads(line) for line in ended.stdout.splitlines()]
+            assert ended.returncode == 0, ended.stderr
+            assert lines[-1]["records"] > 10
+            assert (lines[-1]["missing"], lines[-1]["refused"]) == (0, 0)
+            assert {line["face"] for line in lines if "face" in line} >= {"state/weather", "state/lid"}
+        status = process.get("/status")
+        assert {name: status["mqtt"][name] for name in ("state", "protocol", "refusals")} == {
+            "state": "connected",
+            "protocol": "3.1.1",
+            "refusals": "unseen",
+        }
+        if old is Nats:  # RabbitMQ closes without a word
+            assert "Unsupported protocol version" in watch("--port", str(broker.port), "--for", "2").stdout
+        assert process.stop()[0] == 0
+
+
 def test_watch_refuses_what_is_not_a_gateways_counts_it_and_names_what_is_missing(broker: Broker):
     batch = {"gateway": "pole", "epoch": "0" * 8, "lane": "telemetry", "records": [{"kind": "reading"}]}
     sender = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
