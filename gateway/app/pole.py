@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from drivers.device import UNITS, Actuator, Clock, Quantity, Sensor, Values
+from drivers.device import UNITS, Actuator, Clock, Missing, Quantity, Sensor, Values
 from gateway.app.bincheck import PRESS, buzzers
 from gateway.app.bins import Bins
 from gateway.app.check import Placed, Plan
@@ -228,6 +228,8 @@ class Pole:
         """Take one measured reading to everybody, with what derives from it."""
         self._note(reading)
         self._streams.take(reading)
+        if _off(reading):
+            self._control.doubt(reading.device)
 
     def _note(self, reading: Reading) -> None:
         self._engine.note(reading)
@@ -298,6 +300,12 @@ class Pole:
 
     def _permissive(self, expression: Expression) -> Permissive:
         return Permissive(expression.text, lambda: self._engine.expression_truth(expression))
+
+
+def _off(reading: Reading) -> bool:
+    """Whether *reading* is of a switch that is off, or that lost what it was told."""
+    on = reading.values.get(Quantity.ON)
+    return on == 0.0 or reading.missing.get(Quantity.ON) is Missing.DEVICE_ERROR
 
 
 def _ruled(rule: Rule) -> Ruled:

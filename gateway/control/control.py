@@ -123,6 +123,11 @@ class Control:
         for output in self._outputs.values():
             output.look()
 
+    def doubt(self, switch: str) -> None:
+        """Note that a reading says that *switch* is off, or lost what it was told."""
+        if isinstance(output := self._outputs.get(switch), Output):
+            output.doubt()
+
     async def handle(self, transition: Transition) -> None:
         """Decide on a transition, and act on it or not.
 

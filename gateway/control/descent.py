@@ -1,9 +1,10 @@
 """Towards off: what the guard, the end of what was asked for, or a person's hand takes a switch off for."""
 
 import logging
+import math
 from dataclasses import replace
 
-from gateway.control.station import OFF_RETRY, RECORD_OFF, REVIEW, Station
+from gateway.control.station import OFF_RETRY, ON_ANEW, RECORD_OFF, REVIEW, Station
 from gateway.reading import Decision, Outcome
 
 EXACT = 1e-6  # [s] within which a time is reached: timers may be early by the clock's resolution
@@ -30,6 +31,18 @@ class Descent:
         _log.warning("%s is known to be off again", at.name)
         at.wake.set()
         return True
+
+    async def check(self) -> None:
+        """Look whether it went off by itself, as where power was lost; then off it is, and asked for anew."""
+        at = self._at
+        at.doubtful = False
+        source = at.source()
+        if fault := await at.drive.check():
+            at.failed(source, f"it went off by itself: {fault}")
+            at.holds.suspend(fault)
+            at.on_again = at.clock.monotonic() + ON_ANEW
+            at.off_again = -math.inf
+            at.wake.set()
 
     async def supervise(self) -> None:
         """Take it off if anything asks for that now, or within the time that a record takes."""

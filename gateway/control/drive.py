@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
-from drivers.device import Actuator, Clock, Values
+from drivers.device import Actuator, Clock, DeviceError, Quantity, Values
 from gateway.control.attempt import Pending, attempt, words
 from gateway.control.guard import Guard, Verdict
 
@@ -61,6 +61,18 @@ class Drive:
         """Switch off; return why it is not known to be off, or ""."""
         return self._safe(await self._order(self._actuator.apply(0.0), ANSWER))
 
+    async def check(self) -> str:
+        """Read back what should be on; return why it is off, or "". It is not known to be off then.
+
+        An actuator that cannot be read says nothing about what it does.
+        """
+        if self._read is None:
+            return ""
+        error = await attempt(self._seen_on(self._read), READ, self._pending)
+        if isinstance(error, DeviceError):
+            self.fault = words(error)
+        return self.fault
+
     async def start(self) -> str:
         """Start the actuator, again if need be, and see it off; return as `off` does."""
         return self._safe(await self._order(self._begin(), START))
@@ -81,6 +93,10 @@ class Drive:
     async def _read_back(self, read: Read) -> None:
         values = await read()
         self.effect = {str(name): value for name, value in values.items() if isinstance(value, float)}
+
+    async def _seen_on(self, read: Read) -> None:
+        if (await read()).get(Quantity.ON) == 0.0:
+            raise DeviceError("it reads off, and nobody switched it off")
 
     async def _begin(self) -> None:
         await self._actuator.start()

@@ -98,6 +98,12 @@ class Output:
         """Whether anything that is still wanted was cut short."""
         return any(hold.firing for hold in self._station.holds.latched())
 
+    def doubt(self) -> None:
+        """Note that a reading says that it is off, or lost what it was told: `run` looks for itself."""
+        if self._station.guard.on:
+            self._station.doubtful = True
+            self._station.wake.set()
+
     def look(self) -> None:
         """Note that there are new readings."""
         if self._station.guard.on or self._station.holds:
@@ -146,6 +152,8 @@ class Output:
             if at.drive.fault:
                 if not await self._descent.recover():
                     self._ascent.refuse_all(at.unknown())
+            elif at.guard.on and at.doubtful:
+                await self._descent.check()
             elif at.guard.on:
                 if not (at.judge_on(self._clock.monotonic()).reasons or at.barred):
                     self._ascent.join()

@@ -19,6 +19,7 @@ IDLE = 1.0  # [s] between turns when nothing is going on, so that a hung control
 REVIEW = 0.1  # [s] between looks at the permissives while on: a reading goes stale without any event
 SOON = 0.01  # [s] the shortest pause between turns
 RECORD_OFF = 0.25  # [s] to make a decision durable before a switch goes off; it goes off all the same
+ON_ANEW = 10.0  # [s] before a switch that went off by itself is tried again
 OFF_RETRY = 0.5  # [s] between tries to switch off what did not answer
 UNSUPERVISED = "nothing supervises it"
 
@@ -67,6 +68,7 @@ class Station:
         self.wake = asyncio.Event()
         self.closed = "the control has not been started"
         self.off_again = self.on_again = -math.inf
+        self.doubtful = False  # whether a reading says that it went off by itself
 
     @property
     def barred(self) -> str:
