@@ -237,7 +237,8 @@ class Trial:
         for reading in readings:
             output = self._outputs.get(reading.device)
             self.engine.note(reading if output is None else self._level(output))
-        self._settle()
+        if self._busy or self.engine.stirred:
+            self._settle()
 
     def _pass(self, until: float) -> None:
         """Let time pass up to *until* [monotonic s], stopping wherever something is due."""

@@ -30,9 +30,13 @@ class Agenda:
 
     def next(self) -> int | None:
         """Return the earliest moment."""
-        while self._heap and self._moments[self._heap[0][1]] != self._heap[0][0]:
-            heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        heap, moments = self._heap, self._moments
+        while heap:
+            moment, index = heap[0]
+            if moments[index] == moment:
+                return moment
+            heappop(heap)
+        return None
 
     def overdue(self, now: int) -> list[int]:
         """Take out everything that is due at *now*, and return it in its order; it has no moment then."""

@@ -1,6 +1,6 @@
 """Rules over time: readings in, transitions out. Nothing here waits; the caller sleeps until `due`."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from gateway.clock import Instant
@@ -8,7 +8,7 @@ from gateway.reading import Condition, Input, Reading, Transition
 from gateway.rules.agenda import AT_ONCE, Agenda
 from gateway.rules.course import Phase
 from gateway.rules.evaluate import Expression, Lookup
-from gateway.rules.inputs import NANOSECONDS, Inputs, nanoseconds, seconds
+from gateway.rules.inputs import MOST, NANOSECONDS, Inputs, nanoseconds, seconds
 from gateway.rules.memory import recalled, saved
 from gateway.rules.notice import ENDED, GONE, KNOWN, Notice
 from gateway.rules.rule import Rule
@@ -37,22 +37,23 @@ class Engine:
         What was overdue is settled first, so that a value which had gone stale cannot be healed unseen.
         """
         at = self._now()
-        self._settle(at)
-        concerned: set[int] = set()
-        for name in self._inputs.note(reading):
-            concerned.update(self._routes.get(name, ()))
-        self._advance(sorted(concerned), at)
+        now = nanoseconds(at.mono)
+        self._settle(at, now)
+        names = self._inputs.note(reading)
+        concerned = self._concerned.get(names)
+        self._advance(self._look_up(names) if concerned is None else concerned, at, now)
 
     def step(self) -> list[Transition]:
         """Return every transition since the last step, in the order in which they happened."""
-        self._settle(self._now())
+        at = self._now()
+        self._settle(at, nanoseconds(at.mono))
         transitions, self._transitions = self._transitions, []
         return transitions
 
     @property
     def stirred(self) -> bool:
-        """Whether the next step has something to tell."""
-        return bool(self._transitions)
+        """Whether something has happened that `step` or `notices` is to tell."""
+        return bool(self._transitions or self._notices)
 
     def notices(self) -> list[Notice]:
         """Return every rule that went blind since the last call, or sees again, in that order."""
@@ -131,6 +132,7 @@ class Engine:
         """Look at every rule at once, and from then on when time or one of its readings asks for it."""
         self._agenda = Agenda(len(self._states))
         self._routes: dict[str, list[int]] = {}
+        self._concerned: dict[tuple[str, ...], tuple[int, ...]] = {}
         for index, state in enumerate(self._states):
             for name in state.names:
                 self._routes.setdefault(name, []).append(index)
@@ -145,13 +147,22 @@ class Engine:
             if new is None and old.sight.told:
                 self._notices.append(Notice(at, name, old.rule.owner, True, GONE, ""))
 
-    def _settle(self, at: Instant) -> None:
-        """Advance what time alone may have changed."""
-        self._advance(self._agenda.overdue(nanoseconds(at.mono)), at)
+    def _look_up(self, names: tuple[str, ...]) -> tuple[int, ...]:
+        """Return the rules that look at any of *names*, and keep that ready."""
+        if len(self._concerned) >= MOST:
+            self._concerned.clear()
+        found = {index for name in names for index in self._routes.get(name, ())}
+        return self._concerned.setdefault(names, tuple(sorted(found)))
 
-    def _advance(self, indices: Iterable[int], at: Instant) -> None:
+    def _settle(self, at: Instant, now: int) -> None:
+        """Advance what time alone may have changed up to *at*, *now* in ns."""
+        if (moment := self._agenda.next()) is not None and moment <= now:
+            self._advance(self._agenda.overdue(now), at, now)
+
+    def _advance(self, indices: Collection[int], at: Instant, now: int) -> None:
         """Take these rules on to *at*."""
-        now = nanoseconds(at.mono)
+        if not indices:
+            return
         lookup = self._inputs.at(now)
         for index in indices:
             state = self._states[index]

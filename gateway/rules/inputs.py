@@ -10,6 +10,8 @@ from gateway.rules.check import AGE
 from gateway.rules.evaluate import Crossing, Lookup, Value
 
 NANOSECONDS = 1_000_000_000
+MOST = 4096
+"""Different readings, by what is in them, whose names are kept ready."""
 _NEVER = -1
 
 
@@ -47,6 +49,7 @@ class Inputs:
         self._reports: dict[str, _Report] = {}
         self._seen: dict[str, int] = {}
         self._limits: dict[str, int] = {}
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self.limit(stale)
 
     def limit(self, stale: Mapping[str, float]) -> None:
@@ -55,20 +58,39 @@ class Inputs:
         for report in self._reports.values():
             report.until = self._until(report.device, report.at)
 
-    def note(self, reading: Reading) -> set[str]:
+    def note(self, reading: Reading) -> tuple[str, ...]:
         """Take a reading in; return the names that it speaks of."""
         device, at = reading.device, nanoseconds(reading.at.mono)
-        until, names = self._until(device, at), {f"{device}.{AGE}"}
-        for quantity, reason in reading.missing.items():
-            names.add(name := f"{device}.{quantity}")
-            self._reports[name] = _Report(device, None, at, until, str(reason))
-        for quantity, value in reading.values.items():
-            names.add(name := f"{device}.{quantity}")
-            known, why = _known(quantity, value, reading.flags.get(quantity))
-            self._reports[name] = _Report(device, known, at, until, why)
-        if reading.values:
+        until, values, flags = self._until(device, at), reading.values, reading.flags
+        key = (device, *values, *reading.missing)
+        names = self._names.get(key) or self._named(key)
+        place = 1  # behind the age's
+        for quantity, value in values.items():
+            known, why = _known(quantity, value, flags.get(quantity) if flags else None)
+            self._report(names[place], device, known, at, until, why)
+            place += 1
+        for reason in reading.missing.values():
+            self._report(names[place], device, None, at, until, str(reason))
+            place += 1
+        if values:
             self._seen[device] = at
         return names
+
+    def _named(self, key: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names that a reading with the device and quantities of *key* speaks of."""
+        if len(self._names) >= MOST:
+            self._names.clear()
+        device, *quantities = key
+        return self._names.setdefault(key, tuple(f"{device}.{part}" for part in (AGE, *quantities)))
+
+    def _report(
+        self, name: str, device: str, value: float | bool | None, at: int, until: int, why: str
+    ) -> None:
+        report = self._reports.get(name)
+        if report is None:
+            self._reports[name] = _Report(device, value, at, until, why)
+        else:
+            report.value, report.at, report.until, report.reason = value, at, until, why
 
     def at(self, now: int) -> Lookup:
         """Return what gives each name's value at *now* [ns], None where it is not known."""
