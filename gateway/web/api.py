@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Awaitable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -12,7 +14,6 @@ from gateway.orders import LARGEST
 from gateway.web import orders
 from gateway.web.door import Door
 from gateway.web.live import live, nameless
-from gateway.web.metrics import Metrics
 from gateway.web.page import POLICY, page
 from gateway.web.window import (
     ReadingsWindow,
@@ -25,6 +26,9 @@ from gateway.web.window import (
     parameters,
     seq_parameter,
 )
+
+if TYPE_CHECKING:
+    from gateway.web.metrics import Metrics
 
 
 class Source(orders.Office, Protocol):
@@ -83,7 +87,6 @@ def build(source: Source) -> FastAPI:
     """Return the views of *source* as an ASGI application."""
     answers: Counter[int] = Counter()
     refused: Counter[str] = Counter()
-    metrics = Metrics(source.status, answers, refused)
     app = FastAPI(
         title="Lamppost",
         version=source.status()["version"],
@@ -95,7 +98,7 @@ def build(source: Source) -> FastAPI:
     app.state.refused = refused
     bodies = {ORDERS: LARGEST}
     app.add_middleware(Door, policy=POLICY, answers=answers, refused=refused, bodies=bodies)
-    _add_health(app, source, metrics)
+    _add_health(app, source, Gauges(source, answers, refused))
     _add_register(app, source)
     _add_orders(app, source)
     _add_records(app, source)
@@ -103,7 +106,23 @@ def build(source: Source) -> FastAPI:
     return app
 
 
-def _add_health(app: FastAPI, source: Source, metrics: Metrics) -> None:
+@dataclass
+class Gauges:
+    """The metrics, once somebody asks for them: what they need is 1 MB that most poles never use."""
+
+    source: Source
+    answers: Counter[int]
+    refused: Counter[str]
+
+    @cached_property
+    def metrics(self) -> "Metrics":
+        """What Prometheus is told."""
+        from gateway.web.metrics import Metrics
+
+        return Metrics(self.source.status, self.answers, self.refused)
+
+
+def _add_health(app: FastAPI, source: Source, gauges: Gauges) -> None:
     @app.get("/", response_class=HTMLResponse, summary="The page, for people")
     async def show() -> HTMLResponse:
         return HTMLResponse(page(source.status(), source.explain, source.register("notice")))
@@ -124,7 +143,7 @@ def _add_health(app: FastAPI, source: Source, metrics: Metrics) -> None:
 
     @app.get("/metrics", response_class=PlainTextResponse, summary="The same for Prometheus")
     async def measures() -> PlainTextResponse:
-        return PlainTextResponse(metrics.text(), media_type=metrics.media_type)
+        return PlainTextResponse(gauges.metrics.text(), media_type=gauges.metrics.media_type)
 
 
 REGISTER = {
