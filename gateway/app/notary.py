@@ -34,11 +34,15 @@ AGAIN = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A checkpoint (a signed note) over *size* records, and the public key that signed it."""
+    """A checkpoint (a signed note) over *size* records, the public key that signed it, and when [s, Unix].
+
+    Which checkpoint it is does not depend on when it was signed.
+    """
 
     size: int
     text: str
     key: str
+    time: float | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -87,7 +91,8 @@ class Notary:
         with contextlib.suppress(StoreError, ValueError, KeyError, TypeError):
             shape = json.loads((await self.store.remembered())[MEMORY])
             if shape["origin"] == self.origin:
-                self.latest = Signed(int(shape["size"]), str(shape["checkpoint"]), str(shape["key"]))
+                time = float(shape["time"]) if "time" in shape else None
+                self.latest = Signed(int(shape["size"]), str(shape["checkpoint"]), str(shape["key"]), time)
 
     async def sign(self, *, anew: bool = False) -> None:
         """Have a checkpoint signed if the ledger has grown, or in any case (*anew*)."""
@@ -108,6 +113,7 @@ class Notary:
             "size": self.head.size,
             "root": self.head.root.hex(),
             "signed": self.latest.size if self.latest else None,
+            "time": self.latest.time if self.latest else None,
             "problem": self.problem,
         }
 
@@ -125,11 +131,11 @@ class Notary:
         if answer["news"]:
             log.warning("ledger: the key is %s: %s", answer["news"], answer["key"])
             self._say("lamppost.ledger.key", {"key": answer["key"], "reason": answer["news"]})
-        signed = Signed(head.size, answer["checkpoint"], answer["key"])
+        signed = Signed(head.size, answer["checkpoint"], answer["key"], self.now().time)
         if signed != self.latest:
             self.latest = signed
             self._say("lamppost.ledger.checkpoint", _shape(signed))
-            self.store.remember(MEMORY, json.dumps(self.shape()))
+            self.store.remember(MEMORY, json.dumps({**self.shape(), "time": signed.time}))
             self.published()
 
     def _complain(self, problem: str) -> None:

@@ -1,6 +1,5 @@
 """`lamppost derive`: a stream made anew from the stored readings, as a table and a plot."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,15 +10,12 @@ from zoneinfo import ZoneInfo
 from drivers.device import UNITS, Quantity
 from gateway import terminal
 from gateway.app.check import plan
-from gateway.app.streams import MADE_FROM
-from gateway.config import Derive
-from gateway.derive import Design, Source, Stream, design
+from gateway.app.history import FOREVER, designs_of
+from gateway.derive import Design, Stream
 from gateway.problem import ConfigError, Problem
 from gateway.reading import Flag, Lane, Reading, encode, reading_of
 from gateway.store import Archive
-from gateway.toml import Document, did_you_mean
-
-FOREVER = 1e12
+from gateway.toml import did_you_mean
 
 
 @dataclass
@@ -68,9 +64,11 @@ def recompute(
     As a plot and a table of the last *rows*; as JSON, all of it, where that is None. Raises ConfigError.
     """
     archive = Archive(store)
-    designs, zone = _of_config(config) if config else _of_store(archive, store)
+    designs, zone = _of_config(config) if config else designs_of(archive)
     if name not in designs:
         hint = did_you_mean(name, designs) or f"; there are: {', '.join(designs) or 'none'}"
+        if not designs and config is None:
+            hint = " that the store speaks of: name the pole's configuration with --config"
         raise ConfigError([Problem(str(config or store), 1, f'there is no stream "{name}"{hint}')])
     stream = Recomputed(designs, name)
     entries = archive.records(Lane.TELEMETRY, span[0] or 0.0, span[1] or FOREVER)
@@ -90,26 +88,6 @@ def recompute(
 def _of_config(path: Path) -> tuple[dict[str, Design], tzinfo]:
     found = plan(path, keep_expired=True)
     return {each.id: each for each in found.streams}, _zone(found.config.gateway.place.zone or "")
-
-
-def _of_store(archive: Archive, path: Path) -> tuple[dict[str, Design], tzinfo]:
-    """Return the streams as the gateway that wrote the file had them."""
-    text = archive.remembered().get(MADE_FROM)
-    if text is None:
-        said = "does not say which streams there were: name the pole's configuration with --config"
-        raise ConfigError([Problem(str(path), 1, said)])
-    shape = json.loads(text)
-    known = {
-        Source(device, Quantity(quantity)): float(seconds)
-        for source, seconds in shape["known"].items()
-        for device, _, quantity in [source.partition(".")]
-    }
-    nowhere, found = Document(str(path), {}, "", {}), dict[str, Design]()
-    for table in shape["derive"]:
-        made = design(Derive.model_validate(table), known, nowhere, (), shape["zone"])
-        found[made.id] = made
-        known |= {Source(made.id, quantity): made.interval for quantity in made.gives}
-    return found, _zone(shape["zone"])
 
 
 def _zone(name: str) -> tzinfo:

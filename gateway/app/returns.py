@@ -195,6 +195,8 @@ class Counting:
     def _asked(self, time: float, body: Mapping[str, Any]) -> None:
         """Count a request once, however often it is repeated for the same filling."""
         data = body.get("data")
+        if isinstance(data, dict) and data.get("repeat", 0) != 0:
+            return
         mark = data.get("request") if isinstance(data, dict) else None
         key = (str(body.get("subject", "")), str(mark or body.get("id", time)))
         if key not in self._requests:

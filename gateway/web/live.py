@@ -13,6 +13,9 @@ NEWEST = 3
 LEVELS = ("shadow", "in", "on", "off")
 """Modes, from the one that moves nothing to the one that asks nobody."""
 
+LEDGER = ("origin", "size", "signed", "time", "root", "problem")
+"""What is said of the ledger."""
+
 ANSWERS: Mapping[str, str] = {
     "": "No. No rule is loaded: this pole only measures.",
     "shadow": "No. Its rules are on trial: nothing moves, and what they would have done is recorded.",
@@ -37,7 +40,7 @@ def live(status: Status, register: Status | None, explain: Callable[[dict[str, A
         "overrides": list(_overrides(status["switches"])),
         "pending": [nameless(ask) for ask in status.get("pending", ())],
         "decisions": [_decision(body, explain) for body in status["decisions"][:NEWEST]],
-        "ledger": {key: status["ledger"][key] for key in ("origin", "size", "signed", "root", "problem")},
+        "ledger": {key: status["ledger"][key] for key in LEDGER},
         "faults": [*problems(status), *_ended(status, register)],
     }
 

@@ -157,7 +157,8 @@ def _ledger(ledger: Shape) -> Markup:
         said = f"The ledger has {words.many(size, 'record')}; no checkpoint is signed yet."
     else:
         of = f"{words.count(signed)} of {words.many(size, 'record')}"
-        said = f"Yes: {of} are under the last signed checkpoint."
+        when = f", of {moment(ledger['time'])}" if ledger["time"] is not None else ""
+        said = f"Yes: {of} are under the last signed checkpoint{when}."
     return join(said, " ", tag("a", "the ledger", href="/ledger", id="n-ledger"))
 
 

@@ -147,7 +147,14 @@ def status() -> dict[str, Any]:
             ],
             "problems": [],
         },
-        "ledger": {"origin": "lamppost/x/y", "size": 3, "root": "cd" * 32, "signed": 2, "problem": ""},
+        "ledger": {
+            "origin": "lamppost/x/y",
+            "size": 3,
+            "root": "cd" * 32,
+            "signed": 2,
+            "time": NOW - 1500.0,
+            "problem": "",
+        },
         "store": {
             "writable": True,
             "problem": "",

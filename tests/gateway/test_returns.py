@@ -70,7 +70,8 @@ def store(tmp_path: Path) -> Path:
     ]
     records = [
         event("collection.requested", DAY, request="a"),
-        event("collection.requested", 2 * DAY, request="a"),  # repeated
+        event("collection.requested", 2 * DAY, request="a"),  # heard twice
+        event("collection.requested", 3 * DAY, request="z", repeat=1),  # the first of it was in the baseline
         event("collection.requested", 5 * DAY, request="b"),
         event("device.lost", 3 * DAY, "lid"),
         event("compactor.fault", 3 * DAY, "compactor"),

@@ -55,7 +55,7 @@ def test_the_notice_comes_first_and_says_everything() -> None:
         "compactor on for 4s (rule compact): it lapses at 28 May 2026, 20:35",
         "28 May 2026, 20:25: Did not switch compactor on for 4s: lid.closed is not known",
         "Known faults River has been lost for 4 min 12 s",
-        "2 of 3 records are under the last signed checkpoint.",
+        "2 of 3 records are under the last signed checkpoint, of 28 May 2026, 20:01.",
     ):
         assert part in found.text, part
     notice = found.text.partition("needs attention")[0].partition("things need")[0]
