@@ -22,6 +22,7 @@ def add(commands: Commands, moment: Moment) -> None:
     _add_score(commands, moment)
     _add_returns(commands)
     _add_rounds(commands, moment)
+    _add_downgrade(commands)
 
 
 def _add_backtest(commands: Commands, moment: Moment) -> None:
@@ -114,6 +115,18 @@ def _add_rounds(commands: Commands, moment: Moment) -> None:
     command.set_defaults(command=_rounds)
 
 
+def _add_downgrade(commands: Commands) -> None:
+    command = commands.add_parser(
+        "downgrade", help="take a store's file back to an older version of Lamppost"
+    )
+    command.add_argument(
+        "--store", type=Path, required=True, metavar="FILE", help="the store of a gateway that does not run"
+    )
+    command.add_argument("--to", type=int, required=True, metavar="VERSION", help="the version of the file")
+    command.add_argument("--held", action="store_true", help="leave out readings that were delivered")
+    command.set_defaults(command=_downgrade)
+
+
 def _add_store(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--store", type=Path, required=True, metavar="FILE", help="a gateway's store, or a copy"
@@ -184,6 +197,22 @@ def _rounds(asked: argparse.Namespace) -> int:
     files = {"out": asked.out, "picture": asked.picture}
     search = Search(asked.limit, asked.steps, asked.seed)
     return rounds(asked.requests, asked.fleet, asked.at, files, search, asked.json)
+
+
+def _downgrade(asked: argparse.Namespace) -> int:
+    from gateway.store.downgrade import downgrade
+
+    def back() -> int:
+        done = downgrade(asked.store, asked.to, asked.held)
+        spoilt = f" {done.spoilt} of them are damaged, and will be dropped." if done.spoilt else ""
+        print(
+            f"{asked.store} is of version {asked.to} now, with {done.readings:,} readings and "
+            f"{done.events:,} events; numbers and epoch are as they were.{spoilt} "
+            f"The newer file is {done.aside}."
+        )
+        return 0
+
+    return _looked(back)
 
 
 def _rows(asked: argparse.Namespace) -> int | None:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from gateway.correction import SYNCHRONIZED, Corrections
 from gateway.reading import Lane
+from gateway.store import schema
 from gateway.store.errors import StoreError
 from gateway.store.file import read_only
 from gateway.store.form import Columns, Decoder, parsed
-from gateway.store.schema import APPLICATION, VERSION
+from gateway.store.schema import APPLICATION
 
 CHUNK = 2000
 COMPACT = 4
@@ -58,11 +59,12 @@ class Archive:
             with closing(read_only(path)) as db:
                 (application,) = db.execute("PRAGMA application_id").fetchone()
                 (version,) = db.execute("PRAGMA user_version").fetchone()
+                usable = application != APPLICATION or schema.usable(db)
         except sqlite3.Error as error:
             raise StoreError(f"{path} cannot be read as a store: {error}") from error
         if application != APPLICATION:
             raise StoreError(f"{path} is no store of Lamppost's")
-        if version > VERSION:
+        if not usable:
             raise StoreError(f"{path} is of a newer version of Lamppost: look at it with that one")
         self._version = version
 

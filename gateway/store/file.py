@@ -246,10 +246,11 @@ def _partition(path: Path) -> int:
 
 def _migrate(connection: sqlite3.Connection, path: Path, gateway: str) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > schema.VERSION:
+    if not schema.usable(connection):
         raise StoreError(
             f"{path} was written by a newer lamppost (schema {version}, this one knows {schema.VERSION}): "
-            "install the newer one again, or give this one a store of its own"
+            "install the newer one again, take the file back with it (`lamppost downgrade`), or give this "
+            "one a store of its own"
         )
     if version:
         (owner,) = connection.execute("SELECT value FROM meta WHERE key = 'gateway'").fetchone()

@@ -223,7 +223,9 @@ class Catalogue:
             if len(known) >= MOST:
                 return None
             number = max(known.values(), default=0) + 1
-            self._connection.execute(f"INSERT INTO {table} VALUES (?, ?, ?)", (number, device, text))
+            self._connection.execute(
+                f"INSERT INTO {table} (id, device, body) VALUES (?, ?, ?)", (number, device, text)
+            )
             known[text] = number
             self._changed = True
         self._used.add((table, number))

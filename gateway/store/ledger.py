@@ -61,6 +61,9 @@ class Linker(Protocol):
         ...
 
 
+_LEAF = "INSERT INTO leaves (seq, leaf, event) VALUES (?, ?, ?)"
+
+
 class Ledger:
     """The ledger in one file. Used by the writer alone, but for *head*, which is what is durable."""
 
@@ -81,7 +84,7 @@ class Ledger:
                 yield row
                 continue
             made, self._next = self._next.link(json.loads(row.body))
-            self._connection.execute("INSERT INTO leaves VALUES (?, ?, ?)", (made.seq, made.leaf, number))
+            self._connection.execute(_LEAF, (made.seq, made.leaf, number))
             yield replace(row, body=made.text)
 
     def save(self) -> None:

@@ -34,6 +34,11 @@ _TRIES = 4  # portions that are looked at for one commit
 _ANY_READING = {Lane.TELEMETRY: -math.inf, Lane.EVENTS: math.inf}  # decisions outlive readings
 _ANYTHING = dict.fromkeys(Lane, -math.inf)
 
+_EVENT = "INSERT INTO events (seq, time, kind, body) VALUES (?, ?, ?, ?)"  # columns by name: a file may be of
+_READING = "INSERT INTO telemetry (seq, time, device, body, form, stamp) VALUES (?, ?, ?, ?, ?, ?)"  # a newer
+_TEXT = "INSERT OR REPLACE INTO memory (name, time, body) VALUES (?, ?, ?)"  # version that only adds to them
+_DROP = "INSERT INTO dropped (lane, first, last, reason, time) VALUES (?, ?, ?, ?, ?)"
+
 Cursors = Mapping[Lane, int]
 
 
@@ -259,14 +264,14 @@ class Log:
             rows = list(self._ledger.link(rows, highs[lane]))
         if lane is Lane.EVENTS:
             numbered = ((seq, r.time, r.label, r.body) for seq, r in enumerate(rows, highs[lane] + 1))
-            self._connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", numbered)
+            self._connection.executemany(_EVENT, numbered)
         else:
             self._write_readings(rows, highs[lane] + 1)
         highs[lane] += len(rows)
 
     def _write_readings(self, rows: Sequence[Row], first: int) -> None:
         values = (self._values(seq, row) for seq, row in enumerate(rows, first))
-        self._connection.executemany("INSERT INTO telemetry VALUES (?, ?, ?, ?, ?, ?)", values)
+        self._connection.executemany(_READING, values)
 
     def _values(self, seq: int, row: Row) -> tuple[object, ...]:
         """Return a reading's columns: its text under its device, or its numbers with what they belong to."""
@@ -282,7 +287,7 @@ class Log:
             if text.body is None:
                 self._connection.execute("DELETE FROM memory WHERE name = ?", (text.name,))
             else:
-                self._connection.execute("INSERT OR REPLACE INTO memory VALUES (?, ?, ?)", text)
+                self._connection.execute(_TEXT, text)
 
     def _forget(self, drops: Iterable[Drop], highs: dict[Lane, int], at: Instant) -> None:
         """Delete the rows of *drops*, note them, and announce each as a gap."""
@@ -297,7 +302,7 @@ class Log:
             (drop.last, time, drop.lane, drop.first - 1, drop.reason),
         )
         if not grown.rowcount:
-            self._connection.execute("INSERT INTO dropped VALUES (?, ?, ?, ?, ?)", (*drop, time))
+            self._connection.execute(_DROP, (*drop, time))
 
     def _made_room(self, needed: int, cursors: Cursors, at: Instant, done: Change) -> bool:
         """Free *needed* pages. False: no help.

@@ -32,7 +32,7 @@ async def prepare(settings: Settings, gateway: str, entrance: str = "gateway.sto
     the daemon does the same when it opens the file, and says why it cannot. *entrance* is the module that it
     runs: one that knows the ledger, for a damaged file's decisions are linked anew.
     """
-    if _version(settings.path) == VERSION:
+    if _version(settings.path) >= VERSION:
         return
     command = [sys.executable, "-m", entrance, str(settings.path), gateway, str(settings.max_size)]
     try:

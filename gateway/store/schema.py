@@ -63,6 +63,22 @@ def _fourth(db: "Database") -> None:
 
 MIGRATIONS: "tuple[Callable[[Database], None], ...]" = (_first, _second, _third, _fourth)
 VERSION = len(MIGRATIONS)
+ADDITIVE: frozenset[int] = frozenset()
+"""Versions that only add: tables, or columns that may be empty. Code of the version before works on them."""
+
+
+def least() -> int:
+    """Return the oldest version whose code works on a file of VERSION."""
+    return max(version for version in range(1, VERSION + 1) if version not in ADDITIVE)
+
+
+def usable(connection: sqlite3.Connection) -> bool:
+    """Tell whether this code works on the file: it is not newer, or newer only by what was added."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version <= VERSION:
+        return True
+    found = connection.execute("SELECT value FROM meta WHERE key = 'least'").fetchone()
+    return bool(found and str(found[0]).isdecimal() and int(found[0]) <= VERSION)
 
 
 def migrate(connection: sqlite3.Connection, version: int, gateway: str) -> None:
@@ -76,7 +92,7 @@ def migrate(connection: sqlite3.Connection, version: int, gateway: str) -> None:
     with db.atomic():
         for step in MIGRATIONS[version:]:
             step(db)
-        for key, value in (("schema", str(VERSION)), ("gateway", gateway)):
+        for key, value in (("schema", str(VERSION)), ("least", str(least())), ("gateway", gateway)):
             db.table("meta").insert({"key": key, "value": value}, replace=True)
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
