@@ -25,6 +25,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _TARGET = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TIMES = (0.0, 1e11)
 _VALUES = {OrderKind.OVERRIDE: ("on", "off"), OrderKind.MODE: ("shadow", "in", "on", "off")}
+_END = r"(?:\d{1,16}|@\d{1,11}(?:\.\d{1,6})?)"
+_RANGE = re.compile(rf"{_END}\.\.{_END}", re.ASCII)
 _FOR_A_TIME = (OrderKind.OVERRIDE, OrderKind.MODE, OrderKind.SHELVE)
 
 
@@ -65,7 +67,7 @@ def _order(shape: Mapping[str, Any], issuer: str, channel: str) -> Order:
     order = Order(
         id=_matching(shape, "id", _ID, "8 to 64 letters, digits, - and _, never used before"),
         kind=kind,
-        target=_matching(shape, "target", _TARGET, "the id of an ask, an actuator or a rule"),
+        target=_matching(shape, "target", _TARGET, "the id of an ask, an actuator or a rule, or a lane"),
         issuer=issuer,
         reason=_reason(shape.get("reason")),
         not_after=_time(shape, "not_after"),
@@ -89,6 +91,10 @@ def _kind(given: Any) -> OrderKind:
 
 
 def _value(kind: OrderKind, given: Any) -> str | None:
+    if kind is OrderKind.REPLAY:
+        if not isinstance(given, str) or _RANGE.fullmatch(given) is None:
+            raise Malformed('the "value" of replay is a range: 4711..5000, or @1795374807..@1795374907')
+        return given
     allowed = _VALUES.get(kind)
     if allowed is None:
         if given is not None:
@@ -97,6 +103,16 @@ def _value(kind: OrderKind, given: Any) -> str | None:
     if given not in allowed:
         raise Malformed(f'the "value" of {kind} is {", ".join(allowed[:-1])} or {allowed[-1]}')
     return str(given)
+
+
+def ends(value: str) -> tuple[int | float, int | float]:
+    """Return the ends of a range that `parse` let through: numbers (int), or times [s, Unix] (float)."""
+    first, _, last = value.partition("..")
+    return _end(first), _end(last)
+
+
+def _end(text: str) -> int | float:
+    return float(text[1:]) if text.startswith("@") else int(text)
 
 
 def _matching(shape: Mapping[str, Any], key: str, form: re.Pattern[str], what: str) -> str:

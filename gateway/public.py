@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from gateway.reading import Mode, OrderKind
+from gateway.reading import Lane, Mode, OrderKind
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Moment: TypeAlias = Callable[[str], float]
@@ -39,6 +39,7 @@ def add(commands: Commands, moment: Moment) -> None:
     _add_pending(commands)
     for kind in _ORDERS:
         _add_order(commands, kind, moment)
+    _add_replay(commands, moment)
     _add_token(commands)
     _add_register(commands)
 
@@ -64,10 +65,35 @@ def _add_order(commands: Commands, kind: OrderKind, moment: Moment) -> None:
         end.add_argument("--for", type=_seconds, dest="seconds", metavar="TIME", help="how long: 10m, 2h, 7d")
         end.add_argument("--until", type=moment, metavar="TIME", help="until when")
     _add_url(command)
+    _add_token_file(command)
+    command.set_defaults(command=partial(_order, kind), value=None, seconds=None, until=None)
+
+
+def _add_replay(commands: Commands, moment: Moment) -> None:
+    command = commands.add_parser("replay", help="have a range of a gateway's log sent again")
+    lanes, end = tuple(map(str, Lane)), partial(_end, moment=moment)
+    command.add_argument("--lane", choices=lanes, required=True, dest="target", help="which log")
+    command.add_argument(
+        "--from", type=end, required=True, dest="first", metavar="SEQ|TIME", help="its first number, or time"
+    )
+    command.add_argument(
+        "--to", type=end, required=True, dest="last", metavar="SEQ|TIME", help="its last number, or time"
+    )
+    command.add_argument("--reason", required=True, metavar="TEXT", help="why; it goes into the record")
+    _add_url(command)
+    _add_token_file(command)
+    command.set_defaults(command=_replay)
+
+
+def _end(text: str, moment: Moment) -> str:
+    """Return one end of a range as an order has it: a number, or a time behind an @."""
+    return text if text.isascii() and text.isdigit() else f"@{moment(text):.6f}"
+
+
+def _add_token_file(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--token-file", type=Path, metavar="FILE", help="your token; else it is in LAMPPOST_TOKEN"
     )
-    command.set_defaults(command=partial(_order, kind), value=None, seconds=None, until=None)
 
 
 def _add_url(command: argparse.ArgumentParser) -> None:
@@ -130,6 +156,14 @@ def _order(kind: OrderKind, asked: argparse.Namespace) -> int:
     from gateway.ordering import order, wish
 
     wanted = wish(kind, asked.target, asked.reason, asked.value, asked.seconds, asked.until)
+    return order(asked.url, asked.token_file, wanted)
+
+
+def _replay(asked: argparse.Namespace) -> int:
+    from gateway.ordering import order, wish
+
+    span = f"{asked.first}..{asked.last}"
+    wanted = wish(OrderKind.REPLAY, asked.target, asked.reason, span, None, None)
     return order(asked.url, asked.token_file, wanted)
 
 

@@ -214,13 +214,14 @@ class OrderKind(StrEnum):
     COMPACT = "compact"  # one stroke
     SHELVE = "shelve"  # a rule's announcements, for a time
     UNSHELVE = "unshelve"
+    REPLAY = "replay"  # a range of a lane, to be sent once more
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a person asks the gateway to do: carried out at most once, and not after *not_after* [s, Unix].
 
-    *target* is the id of a pending ask, an actuator or a rule; *value* the state or mode that is asked for;
+    *target* is the id of a pending ask, an actuator or a rule, or a lane; *value* the state, mode or range;
     *until* [s, Unix] the end of what is given for a time; *channel* how it came (mqtt, http).
     """
 

@@ -11,6 +11,7 @@ from gateway import VERSION
 from gateway.app.check import Plan
 from gateway.app.notary import Notary
 from gateway.app.pole import Pole
+from gateway.app.replays import Replays
 from gateway.clock import Now
 from gateway.control import Control, Desk
 from gateway.health import Health
@@ -18,7 +19,7 @@ from gateway.ledger import explain
 from gateway.ledger.linker import Linker
 from gateway.mqtt import Delivery
 from gateway.people import Person
-from gateway.reading import Answer, Decision, Event, Lane, Order, Record
+from gateway.reading import Answer, Decision, Event, Lane, Order, OrderKind, Record
 from gateway.store import Store
 
 SHOWN = 20
@@ -43,6 +44,7 @@ class Views:
         self.pole: Pole | None = None
         self.control: Control | None = None
         self.desk: Desk | None = None
+        self.replays = Replays(self.store, self.delivery, self.plan.config.gateway.id, self.now)
 
     def status(self) -> dict[str, Any]:
         """Return the whole state, from memory: no file and no broker is asked."""
@@ -178,9 +180,11 @@ class Views:
         return self.plan.people.who(token)
 
     async def submit(self, order: Order) -> Answer:
-        """Hand a person's order to the control, and return what became of it."""
+        """Hand a person's order to the control, or to the replays, and return what became of it."""
         if self.desk is None:
             return Answer(order.id, False, "this gateway takes no orders yet", self.now().time)
+        if order.kind is OrderKind.REPLAY:
+            return await self.replays.submit(order, self.desk.admit(order))
         return await self.desk.submit(order)
 
     def announce(self, type: str, data: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ class Desk:
     async def submit(self, order: Order) -> Answer:
         """Carry *order* out, or refuse it; return, in words, which. Either is a decision in the journal."""
         order = _cleaned(order)
-        objection = self._admit(order) or self.control.orders.objection(order)
+        objection = self.admit(order) or self.control.orders.objection(order)
         if objection:
             return await self._refuse(order, objection)
         failure = await self._record(order)
@@ -46,8 +46,8 @@ class Desk:
         await self.control.settle()
         return self._answer(order, True, said)
 
-    def _admit(self, order: Order) -> str:
-        """Return why *order* is not even looked at, or "" and remember it."""
+    def admit(self, order: Order) -> str:
+        """Return why *order* is not even looked at (late, received before), or "" and remember it."""
         now = self.control.now().mono
         if problem := _malformed(order) or self._late(order):
             return problem

@@ -23,11 +23,18 @@ class Batch(NamedTuple):
 
 
 class Envelope:
-    """What is the same in all batches of one lane: who, which numbering, which lane, how it is written."""
+    """What is the same in all batches of one lane: who, which numbering, which lane, how it is written.
 
-    def __init__(self, gateway: str, epoch: str, lane: Lane, compress: bool = False) -> None:
+    *replay*: they were delivered before, and somebody asked for them once more.
+    """
+
+    def __init__(
+        self, gateway: str, epoch: str, lane: Lane, compress: bool = False, *, replay: bool = False
+    ) -> None:
         self.compress = compress
-        about = {"gateway": gateway, "epoch": epoch, "lane": lane}
+        about: dict[str, object] = {"gateway": gateway, "epoch": epoch, "lane": lane}
+        if replay:
+            about["replay"] = True
         self._head = json.dumps(about, separators=(",", ":"))[:-1].encode() + b',"first":'
         self.size = len(self._head) + len(str(1 << 53)) + len(_RECORDS) + len(_END)
         """Most bytes of a batch beside its records."""

@@ -26,6 +26,7 @@ from gateway.config import Mqtt
 from gateway.mqtt import security
 from gateway.mqtt.backoff import Backoff
 from gateway.mqtt.completeness import Malformed, Received, read_batch, read_object
+from gateway.mqtt.compress import plain
 from gateway.mqtt.topics import collected, parse
 
 SESSION = 7 * 86400
@@ -100,7 +101,7 @@ def read(prefix: str, message: Message) -> Found:
 
 def _texts(payload: bytes, batch: Received) -> tuple[str, ...]:
     """Return each record's text as it stands in the payload: hashes are made over it. Raises Malformed."""
-    text, decoder = payload.decode(), json.JSONDecoder()
+    text, decoder = plain(payload).decode(), json.JSONDecoder()
     at, found = text.find(_RECORDS) + len(_RECORDS), list[str]()
     try:
         for record in batch.records:

@@ -16,8 +16,9 @@ from gateway.mqtt.lane import PACKET_TOO_LARGE, Verdict, judge
 from gateway.mqtt.link import MALFORMED, Answer, Link, Refused
 from gateway.mqtt.outbox import Outbox
 from gateway.mqtt.pace import Pace
+from gateway.mqtt.replay import Replay
 from gateway.mqtt.topics import Topics
-from gateway.reading import Reading
+from gateway.reading import Lane, Reading
 
 ABSENT = 8.0
 """Longest pause before a broker that does not answer is tried again [s]: it is noticed soon when back.
@@ -67,6 +68,7 @@ class Delivery:
         self._link.listen(topics.limits, self._hear_limits)
         self._unfit = ""  # what is wrong with the limits that were heard last
         self._away: float | None = None  # since when there is no connection [s, monotonic]
+        self._replay = Replay(settings, topics, outbox, self._link, self._pace)
         self._outbox = outbox
         self._backoff = Backoff()
         self._resume = True  # what was on its way may be sent again as it was
@@ -119,13 +121,29 @@ class Delivery:
         self._notices.due(checkpoint=True)
         self._wake.set()
 
+    def can_replay(self) -> bool:
+        """Whether one more range may wait to be sent again."""
+        return not self._replay.full
+
+    def replay(self, lane: Lane, first: int, last: int, done: Callable[[int], None]) -> bool:
+        """Send *first* to *last* of *lane* once more, behind all that waits. False: too much waits already.
+
+        *done* hears at the end how many records were sent again.
+        """
+        if not self.can_replay():
+            return False
+        self._replay.add(lane, first, last, done)
+        self._wake.set()
+        return True
+
     def describe(self) -> dict[str, Any]:
         """Return the state (connected, connecting, refused), since when [s, Unix], why, and counts.
 
         `refused` is also the state of a connection on which the broker refuses publishes; `reason` says
         which. `session`: the broker still knew this gateway when it connected. `refusals`: "unseen" with
         MQTT 3.1.1, where a broker cannot say that it refuses a record, and `refused` stays 0. `limits`: what
-        the fleet's operator asks for and how long it pauses the log yet [s]; None when nothing is asked.
+        the fleet's operator asks for and how long it pauses the log yet [s]; None when nothing is asked. `replaying`:
+        how many numbers are still to be sent again.
         """
         refusal = self._drain.refusal or self._notices.refusal
         held_up = self._state == "connected" and bool(refusal)
@@ -139,6 +157,7 @@ class Delivery:
             "protocol": self._settings.protocol,
             "refusals": self._settings.refusals,
             "limits": self._limits(),
+            "replaying": self._replay.left,
         }
 
     def _limits(self) -> dict[str, Any] | None:
@@ -205,6 +224,7 @@ class Delivery:
             self._pace.outage(_monotonic() - self._away, _monotonic())
             self._away = None
         self._drain.begin()
+        self._replay.begin(self._link.granted.resumed)
         self._notices.begin(self._link.granted.resumed)
         self._latest.flush()
 
@@ -240,7 +260,7 @@ class Delivery:
                 self._notices.due()
                 status_due = _monotonic() + face.PERIOD
             await self._fill()
-            await self._sleep(min(status_due, self._drain.due()))
+            await self._sleep(min(status_due, self._drain.due(), self._replay.due()))
 
     async def _part(self) -> None:
         """Deliver what is left while there is time, then say goodbye."""
@@ -280,7 +300,7 @@ class Delivery:
     def _take(self, answer: Answer) -> None:
         verdict = judge(answer.code, self._settings.no_subscriber == "hold")
         self._refused += verdict is not Verdict.DONE
-        if not self._drain.answer(answer, verdict):
+        if not (self._drain.answer(answer, verdict) or self._replay.answer(answer, verdict)):
             self._notices.answer(answer)
 
     async def _fill(self) -> None:
@@ -289,6 +309,8 @@ class Delivery:
         if self._inbox is not None:
             self._inbox.send(self._drain.room)
         await self._drain.fill()
+        if self._drain.room > 0 and not self._drain.ready():
+            await self._replay.fill()
 
     def _say(self, state: str, reason: str) -> None:
         """Note the state, and log it once, not at every attempt."""

@@ -114,14 +114,24 @@ class Reader:
 
         return await self._call(ask)
 
-    async def before(self, since: float, upto: int) -> int:
-        """Return the number behind which the readings of *since* [s, Unix] and later begin.
+    async def kept(self, lane: Lane, first: int, last: int) -> tuple[int, int, int]:
+        """Return how many records of *first* to *last* are there, their first and last; 0, 0, 0: none."""
+        query = f"SELECT count(*), coalesce(min(seq), 0), coalesce(max(seq), 0) FROM {lane} WHERE seq "
+
+        def ask() -> tuple[int, int, int]:
+            count, low, high = self._open().execute(f"{query} BETWEEN ? AND ?", (first, last)).fetchone()
+            return count, low, high
+
+        return await self._call(ask)
+
+    async def before(self, since: float, upto: int, lane: Lane = Lane.TELEMETRY) -> int:
+        """Return the number behind which the records of *since* [s, Unix] and later begin.
 
         Halving finds it, for times rise with the numbers, but where the clock was set. So LOOK_BACK readings
         before the place are looked at, and as many before the earliest of those that are of *since* or
         later, until there are none. What lies beyond so many older ones in a row is not found.
         """
-        return await self._call(lambda: _before(self._open(), since, upto))
+        return await self._call(lambda: _before(self._open(), since, upto, lane))
 
     async def remembered(self) -> dict[str, str]:
         """Return every text that can be read, by its name."""
@@ -192,8 +202,8 @@ def _text(raw: object) -> str | None:
     return None
 
 
-def _before(connection: sqlite3.Connection, since: float, upto: int) -> int:
-    next_one = "SELECT seq, time >= ? FROM telemetry WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1"
+def _before(connection: sqlite3.Connection, since: float, upto: int, lane: Lane) -> int:
+    next_one = f"SELECT seq, time >= ? FROM {lane} WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1"
     low, high = 0, upto
     with legible():
         while low < high:
@@ -203,14 +213,14 @@ def _before(connection: sqlite3.Connection, since: float, upto: int) -> int:
                 high = middle
             else:
                 low = found[0]
-        while (earlier := _young(connection, since, low)) is not None:
+        while (earlier := _young(connection, since, low, lane)) is not None:
             low = earlier - 1
     return low
 
 
-def _young(connection: sqlite3.Connection, since: float, upto: int) -> int | None:
-    """Return the first of the last LOOK_BACK readings up to *upto* that is of *since* or later, if any is."""
-    last = "SELECT seq, time FROM telemetry WHERE seq <= ? ORDER BY seq DESC LIMIT ?"
+def _young(connection: sqlite3.Connection, since: float, upto: int, lane: Lane) -> int | None:
+    """Return the first of the last LOOK_BACK records up to *upto* that is of *since* or later, if any is."""
+    last = f"SELECT seq, time FROM {lane} WHERE seq <= ? ORDER BY seq DESC LIMIT ?"
     query = f"SELECT min(seq) FROM ({last}) WHERE time >= ?"
     found: int | None = connection.execute(query, (upto, LOOK_BACK, since)).fetchone()[0]
     return found

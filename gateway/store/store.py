@@ -181,6 +181,26 @@ class Store:
                 return block.runs
             seq = block.last
 
+    async def kept(self, lane: Lane, first: int, last: int) -> tuple[int, int, int]:
+        """Return how many records of *first* to *last* are still there, and the first and the last of these.
+
+        0, 0, 0 where none is. Raises StoreError.
+        """
+        try:
+            return await self._views.kept(lane, first, last)
+        except sqlite3.Error as error:
+            raise StoreError(advice(error)) from error
+
+    async def before(self, lane: Lane, since: float) -> int:
+        """Return the number behind which the records of *since* [s, Unix] and later begin.
+
+        Raises StoreError.
+        """
+        try:
+            return await self._views.before(since, self.durable(lane), lane)
+        except sqlite3.Error as error:
+            raise StoreError(advice(error)) from error
+
     def durable(self, lane: Lane) -> int:
         """Return the last number that is durable; 0 before the first."""
         return self._keeper.tallies[lane].high

@@ -90,6 +90,8 @@ def _broker(mqtt: Status) -> Iterator[Metric]:
         "mqtt_connected", "Whether the broker is connected and takes records.", [], [((), connected)]
     )
     yield _gauge("mqtt_in_flight", "Messages sent and not yet acknowledged.", [], [((), mqtt["in_flight"])])
+    replaying = [((), mqtt["replaying"])]
+    yield _gauge("mqtt_replaying", "Records still to be sent again, as somebody asked.", [], replaying)
     yield _count("mqtt_refused", "Messages that the broker refused.", [], [((), mqtt["refused"])])
 
 

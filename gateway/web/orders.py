@@ -196,10 +196,13 @@ _TIME = {"type": "number", "description": "Seconds since 1970, UTC."}
 _PROPERTIES: Mapping[str, Mapping[str, Any]] = {
     "id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{8,64}$", "description": "Carried out at most once."},
     "order": {"type": "string", "enum": list(OrderKind)},
-    "target": {"type": "string", "description": "A pending ask, an actuator, a compactor or a rule."},
+    "target": {"type": "string", "description": "A pending ask, an actuator, a compactor, a rule or a lane."},
     "reason": {"type": "string", "maxLength": 500, "description": "Why, for the record."},
     "not_after": {**_TIME, "description": "Too late from then on, in seconds since 1970."},
-    "value": {"type": "string", "enum": ["on", "off", "shadow", "in"], "description": "A state, or a mode."},
+    "value": {
+        "type": "string",
+        "description": "on, off, shadow or in; of a replay a range: 4711..5000, or @1795374807..@1795374907.",
+    },
     "until": {**_TIME, "description": "The end of an override, a mode or a shelf, in seconds since 1970."},
 }
 

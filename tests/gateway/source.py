@@ -180,6 +180,7 @@ def status() -> dict[str, Any]:
             "refused": 0,
             "protocol": "5",
             "refusals": "seen",
+            "replaying": 0,
         },
         "devices": devices(),
         "switches": [

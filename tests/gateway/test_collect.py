@@ -16,6 +16,7 @@ from gateway.collect import report
 from gateway.collect.account import Account, books
 from gateway.collect.file import File, Unusable
 from gateway.mqtt.collect import Message, Records, Said, Stranger, read
+from gateway.mqtt.compress import compressed
 
 EVENT = '{"kind":"event","time":5.5,"type":"lamppost.flood","subject":"river","data":{"note":"Ü ✓"}}'
 
@@ -73,6 +74,13 @@ def test_a_record_is_kept_to_the_letter() -> None:
     found = read("lamppost", message(3, EVENT, spaced, EVENT, lane="events"))
     assert isinstance(found, Records)
     assert found.texts == (EVENT, spaced.strip(), EVENT)
+
+
+def test_a_compressed_batch_is_kept_as_if_it_were_plain(path: Path) -> None:
+    sent = readings(1, 10)
+    keep(path, sent._replace(payload=compressed(sent.payload)))
+    assert keep(path, sent).again == 10
+    assert books(path).complete
 
 
 def test_what_comes_again_changes_nothing(path: Path) -> None:

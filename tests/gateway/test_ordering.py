@@ -60,6 +60,11 @@ ORDERS = [
     (["shelve", "press-the-bin", "--for", "20m"], OrderKind.SHELVE, None, True),
     (["unshelve", "press-the-bin"], OrderKind.UNSHELVE, None, False),
     (["compact", "compactor"], OrderKind.COMPACT, None, False),
+    (["replay", "--lane=telemetry", "--from", "7", "--to", "9"], OrderKind.REPLAY, "7..9", False),
+    (
+        ["replay", "--lane=events", "--from", "2026-11-22", "--to", "2026-11-22T18:30+01:00"],
+        *(OrderKind.REPLAY, "@1795305600.000000..@1795368600.000000", False),
+    ),
 ]
 
 
@@ -75,7 +80,7 @@ def test_each_order_arrives_as_it_was_meant(
     assert main([*words, "--reason", "it is time", "--url", pole.url]) == 0
     assert capsys.readouterr().out == "Done: as you say.\n"
     (order,) = pole.source.orders
-    assert (order.kind, order.target, order.value) == (kind, words[1], value)
+    assert (order.kind, order.target, order.value) == (kind, words[1].removeprefix("--lane="), value)
     assert (order.issuer, order.reason, order.channel) == ("ada.byrne", "it is time", "http")
     assert 50 < order.not_after - time.time() <= 60
     if ends:

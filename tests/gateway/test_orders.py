@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.orders import LARGEST, Malformed, parse
+from gateway.orders import LARGEST, Malformed, ends, parse
 from gateway.reading import Order, OrderKind
 
 GOOD = {
@@ -38,6 +38,24 @@ def test_a_good_order_is_read_whole() -> None:
         "off",
         1795380000.0,
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "ends_"),
+    [("7..9", (7, 9)), ("@1.5..9", (1.5, 9)), ("1..@1795374907", (1, 1795374907.0))],
+)
+def test_a_replay_has_a_range(value: str, ends_: tuple[float, float]) -> None:
+    order = parse(said(order="replay", target="telemetry", value=value, until=...), "ann", "mqtt")
+    assert ends(str(order.value)) == ends_
+    assert list(map(type, ends(str(order.value)))) == list(map(type, ends_))
+
+
+@pytest.mark.parametrize(
+    "value", [..., 7, "7", "7..", "-1..9", "1.5..9", "7..9..11", "١..٢", "1..@1e9", "9" * 40]
+)
+def test_what_is_no_range_is_refused(value: Any) -> None:
+    with pytest.raises(Malformed, match="range"):
+        parse(said(order="replay", target="telemetry", value=value, until=...), "ann", "mqtt")
 
 
 @pytest.mark.parametrize("kind", ["approve", "veto", "release", "reset", "compact", "unshelve"])
