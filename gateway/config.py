@@ -28,6 +28,7 @@ UNSEEN = (
 """Why 3.1.1 has to be asked for twice."""
 _NAME = r"^[a-z][a-z0-9_]*$"
 _GATEWAY = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+_CONSUMER = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 _PREFIX = r"^[^+#\x00/][^+#\x00]*$"
 _LINE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 _TEXT = r"\S"
@@ -153,6 +154,8 @@ class Mqtt(_Model):
     compress: bool = False
     backlog_rate: Annotated[int, Field(ge=10, le=1_000_000)] = 2000
     backlog_jitter: Pause = 5.0
+    acknowledge: Literal["broker", "consumer"] = "broker"
+    consumer: Annotated[str, Field(pattern=_CONSUMER)] = "collector"
     no_subscriber: Literal["accept", "hold"] = "accept"
     session_expiry: Duration = 86400.0
     expiry: Expiry = Expiry()

@@ -23,6 +23,7 @@ from gateway.ledger.checkpoint import opened
 from gateway.ledger.note import Verifier
 from gateway.mqtt import limits
 from gateway.mqtt.batch import Envelope
+from gateway.mqtt.receipts import receipt
 from gateway.reading import (
     Answer,
     Condition,
@@ -290,6 +291,11 @@ def test_the_documented_limits_are_obeyed() -> None:
     assert limits.read(json.dumps(asked).encode()) == limits.Limits(**asked)
     table = (DOCS / "messages.md").read_text().partition("## Limits")[2].partition("Only readings")[0]
     assert {code(row[0])[0] for row in rows(table)} == set(asked)
+
+
+def test_the_documented_receipt_is_one() -> None:
+    (example,) = examples("receipt")
+    assert json.loads(receipt(**example)) == example
 
 
 def test_the_other_examples_are_json() -> None:

@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from gateway.collect import report
 from gateway.collect.account import books
 from gateway.collect.file import File, Unusable
 from gateway.mqtt.collect import Collector, Message, Publish, Records, read
-from gateway.mqtt.completeness import Completeness, Malformed
-from gateway.mqtt.holes import printable
+from gateway.mqtt.completeness import Completeness, Malformed, Numbering
+from gateway.mqtt.holes import Range, printable
+from gateway.mqtt.receipts import receipt
+from gateway.mqtt.topics import receipts
 
 INCOMPLETE, UNUSABLE = 1, 2
 """Exit status when something is missing that no gap record names; and when the file cannot be used."""
@@ -23,13 +25,21 @@ PERIOD = 10.0
 
 
 def collect(
-    settings: config.Mqtt, gateway: str | None, path: Path, seconds: float | None, as_json: bool
+    settings: config.Mqtt,
+    gateway: str | None,
+    path: Path,
+    seconds: float | None,
+    as_json: bool,
+    name: str | None = None,
 ) -> int:
-    """Collect into *path* until *seconds* have passed (None: until a signal); report; return the status."""
+    """Collect into *path* until *seconds* have passed (None: until a signal); report; return the status.
+
+    With a *name* gateways are told under it what is here, for those that hold records until then.
+    """
     try:
         file = File(path)
         try:
-            desk = _Desk(settings.prefix, file)
+            desk = _Desk(settings.prefix, file, name)
             known = file.known
             collector = Collector(settings, gateway, file.client, desk.take, _say, known)
             with closing(collector), _stopped_by_signals(collector.stop):
@@ -60,8 +70,8 @@ def show(path: Path, as_json: bool) -> int:
 class _Desk:
     """Reads what arrives, has it written down, and says what is worth saying."""
 
-    def __init__(self, prefix: str, file: File) -> None:
-        self._prefix, self._file = prefix, file
+    def __init__(self, prefix: str, file: File, name: str | None) -> None:
+        self._prefix, self._file, self._name = prefix, file, name
         self._completeness = Completeness()
         self._refused = self._conflicts = 0
         self._due = time.monotonic() + PERIOD
@@ -80,7 +90,7 @@ class _Desk:
                 self._follow(each)
         if time.monotonic() >= self._due:
             self.progress()
-        return ()
+        return tuple(self._receipts(taken.runs))
 
     def progress(self) -> None:
         """Say how far it has come."""
@@ -91,6 +101,11 @@ class _Desk:
             f"{seen.records} records, {seen.duplicates} of them again, {missing} missing, "
             f"{self._conflicts} in conflict, {self._refused} messages refused"
         )
+
+    def _receipts(self, runs: Mapping[Numbering, Range]) -> Iterator[tuple[str, bytes]]:
+        for numbering, (first, last) in runs.items() if self._name else ():
+            topic = receipts(self._prefix, numbering.gateway, numbering.lane)
+            yield topic, receipt(numbering.epoch, first, last, str(self._name))
 
     def _follow(self, found: Records) -> None:
         try:

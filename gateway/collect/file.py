@@ -60,13 +60,16 @@ class Unusable(OSError):
 
 @dataclass(slots=True)
 class Taken:
-    """What some messages brought: *lanes* are the runs, with their numberings, that grew."""
+    """What some messages brought. *runs*: of each numbering that was touched, what is here in one piece.
+
+    Where several pieces of one were touched, it is the lowest.
+    """
 
     records: int = 0
     again: int = 0
     conflicts: int = 0
     refused: int = 0
-    lanes: dict[Numbering, Range] = field(default_factory=dict)
+    runs: dict[Numbering, Range] = field(default_factory=dict)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -228,7 +231,8 @@ class File:
             "DELETE FROM run WHERE numbering = ? AND first BETWEEN ? AND ?", (number, first, last)
         )
         self._db.execute("INSERT INTO run VALUES (?, ?, ?)", (number, first, last))
-        taken.lanes[numbering] = (first, last)
+        if first <= taken.runs.get(numbering, (first, last))[0]:
+            taken.runs[numbering] = (first, last)
 
     def _number(self, numbering: Numbering) -> int:
         """Return the id of *numbering*, giving it one. Raises Malformed when there are too many."""

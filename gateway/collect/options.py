@@ -22,6 +22,9 @@ def add(commands: Commands) -> None:
     command.add_argument("--port", type=int, help="its port: 1883, or 8883 with TLS")
     command.add_argument("--gateway", metavar="ID", help="only this gateway; else all")
     command.add_argument("--for", type=float, dest="seconds", metavar="SECONDS", help="stop after so long")
+    command.add_argument(
+        "--acknowledge", metavar="NAME", help="tell gateways, as this consumer, what is safe here"
+    )
     command.add_argument("--json", action="store_true", help="the report as one JSON object")
     command.set_defaults(command=_collect)
 
@@ -34,4 +37,4 @@ def _collect(asked: argparse.Namespace) -> int:
     from gateway.follow import broker_of
 
     settings = broker_of(asked.config, asked.host, asked.port)
-    return collect(settings, asked.gateway, asked.to, asked.seconds, asked.json)
+    return collect(settings, asked.gateway, asked.to, asked.seconds, asked.json, asked.acknowledge)

@@ -142,8 +142,8 @@ class Delivery:
         `refused` is also the state of a connection on which the broker refuses publishes; `reason` says
         which. `session`: the broker still knew this gateway when it connected. `refusals`: "unseen" with
         MQTT 3.1.1, where a broker cannot say that it refuses a record, and `refused` stays 0. `limits`: what
-        the fleet's operator asks for and how long it pauses the log yet [s]; None when nothing is asked. `replaying`:
-        how many numbers are still to be sent again.
+        the fleet's operator asks for and how long it pauses the log yet [s]; None when nothing is asked.
+        `replaying`: how many numbers are still to be sent again. `acknowledge`: see `Receipts.describe`.
         """
         refusal = self._drain.refusal or self._notices.refusal
         held_up = self._state == "connected" and bool(refusal)
@@ -158,6 +158,7 @@ class Delivery:
             "refusals": self._settings.refusals,
             "limits": self._limits(),
             "replaying": self._replay.left,
+            "acknowledge": self._drain.receipts.describe(),
         }
 
     def _limits(self) -> dict[str, Any] | None:

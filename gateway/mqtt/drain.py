@@ -13,6 +13,7 @@ from gateway.mqtt.lane import Lane, Verdict
 from gateway.mqtt.link import OVERHEAD, Answer, Link
 from gateway.mqtt.outbox import Outbox
 from gateway.mqtt.pace import Pace
+from gateway.mqtt.receipts import Receipts
 from gateway.mqtt.topics import Topics
 from gateway.reading import Lane as Name
 
@@ -44,6 +45,8 @@ class Drain:
         self._lanes = tuple(
             Lane(name, outbox.cursor(name), settings.batch) for name in (Name.EVENTS, Name.TELEMETRY)
         )
+        self.receipts = Receipts(settings, outbox, self._lanes, wake)
+        self.receipts.listen(link, topics)
         self._noted = {lane.name: lane.cursor for lane in self._lanes}
         self._aside: set[asyncio.Task[None]] = set()
         self._envelopes = {
@@ -80,7 +83,8 @@ class Drain:
         """Return when a lane that waits may go on [s, monotonic]; infinity when none waits."""
         now = _monotonic()
         moments = (max(lane.resume, self._paced(lane, now)) for lane in self._behind())
-        return min((moment for moment in moments if moment > now), default=float("inf"))
+        paused = min((moment for moment in moments if moment > now), default=float("inf"))
+        return min(paused, self.receipts.due())
 
     def ready(self) -> bool:
         """Whether something can be sent now."""
@@ -88,6 +92,7 @@ class Drain:
 
     async def fill(self) -> None:
         """Send as much as the window allows."""
+        self.receipts.review(_monotonic())
         while (lane := self._next()) is not None:
             await self._send(lane)
 
@@ -108,9 +113,10 @@ class Drain:
     async def note(self) -> None:
         """Tell the outbox what has been delivered since the last time."""
         for lane in self._lanes:
-            if lane.cursor > self._noted[lane.name]:
-                self._noted[lane.name] = lane.cursor
-                await self._outbox.delivered(lane.name, lane.cursor)
+            settled = self.receipts.settled(lane)
+            if settled > self._noted[lane.name]:
+                self._noted[lane.name] = settled
+                await self._outbox.delivered(lane.name, settled)
 
     def close(self) -> None:
         """Wait for nothing any more."""
@@ -133,7 +139,7 @@ class Drain:
         return self._pace.resume(now) if lane.name is Name.TELEMETRY else now
 
     def _behind(self) -> Iterator[Lane]:
-        return (lane for lane in self._lanes if self._outbox.durable(lane.name) > lane.sent)
+        return (lane for lane in self._lanes if self.receipts.durable(lane) > lane.sent)
 
     async def _send(self, lane: Lane) -> None:
         """Send the lane's next batch."""

@@ -114,6 +114,11 @@ class Lane:
         if self._flight:
             self.limit = max(1, self.limit // 2)
 
+    def restart(self, cursor: int) -> None:
+        """Go on behind *cursor*, earlier or later than now: what is on its way counts no more."""
+        self.cursor = cursor
+        self.rewind()
+
     def rewind(self) -> None:
         """Forget what is on its way: it is sent again from the cursor."""
         self._flight.clear()

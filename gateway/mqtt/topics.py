@@ -39,6 +39,11 @@ class Topics:
         return f"{self.prefix}/{FLEET}/limits"
 
     @property
+    def receipts(self) -> str:
+        """The filter of the topics on which a consumer confirms what it has: the last level is the lane."""
+        return f"{self.prefix}/{self.gateway}/ack/+"
+
+    @property
     def status(self) -> str:
         """Whether the gateway is there and well: QoS 1, retained, and the Will."""
         return f"{self.prefix}/{self.gateway}/status"
@@ -60,6 +65,11 @@ class Address(NamedTuple):
     gateway: str
     face: str
     name: str
+
+
+def receipts(prefix: str, gateway: str, lane: str) -> str:
+    """Return the topic on which a consumer confirms what it has of *lane*."""
+    return f"{prefix}/{gateway}/ack/{lane}"
 
 
 def filters(prefix: str, gateway: str | None) -> tuple[str, ...]:

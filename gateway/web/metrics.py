@@ -90,9 +90,19 @@ def _broker(mqtt: Status) -> Iterator[Metric]:
         "mqtt_connected", "Whether the broker is connected and takes records.", [], [((), connected)]
     )
     yield _gauge("mqtt_in_flight", "Messages sent and not yet acknowledged.", [], [((), mqtt["in_flight"])])
+    if mqtt["acknowledge"]["by"] == "consumer":
+        yield from _receipts(mqtt["acknowledge"])
     replaying = [((), mqtt["replaying"])]
     yield _gauge("mqtt_replaying", "Records still to be sent again, as somebody asked.", [], replaying)
     yield _count("mqtt_refused", "Messages that the broker refused.", [], [((), mqtt["refused"])])
+
+
+def _receipts(receipts: Status) -> Iterator[Metric]:
+    confirmed = [((lane,), number) for lane, number in receipts["confirmed"].items()]
+    yield _gauge("mqtt_confirmed", "The number up to which the consumer has all.", ["lane"], confirmed)
+    refused, resent = [((), receipts["refused"])], [((), receipts["resent"])]
+    yield _count("mqtt_receipts_refused", "Receipts that were refused.", [], refused)
+    yield _count("mqtt_resent", "Times that a batch was sent again for want of a receipt.", [], resent)
 
 
 def _devices(status: Status) -> Iterator[Metric]:

@@ -181,6 +181,7 @@ def status() -> dict[str, Any]:
             "protocol": "5",
             "refusals": "seen",
             "replaying": 0,
+            "acknowledge": {"by": "broker"},
         },
         "devices": devices(),
         "switches": [

@@ -398,7 +398,7 @@ def test_the_description_is_json() -> None:
         shape = json.loads(json.dumps(delivery.describe()))
         assert set(shape) == {
             *("state", "since", "reason", "in_flight", "refused", "session"),
-            *("protocol", "refusals", "limits", "replaying"),
+            *("protocol", "refusals", "limits", "replaying", "acknowledge"),
         }
 
     asyncio.run(main())
