@@ -54,7 +54,7 @@ class Drain:
             for lane in self._lanes
         }
         self._feeds = {lane.name: Feed(outbox, lane.name, self._envelopes[lane.name]) for lane in self._lanes}
-        self._abouts = {lane.name: _about(settings, lane.name) for lane in self._lanes}
+        self._abouts = {lane.name: about(settings, lane.name) for lane in self._lanes}
 
     @property
     def refusal(self) -> str:
@@ -172,7 +172,8 @@ class Drain:
         self._wake()
 
 
-def _about(settings: Mqtt, lane: Name) -> About:
+def about(settings: Mqtt, lane: Name) -> About:
+    """Return what is said of a lane's batches beside their payload."""
     expiry = settings.expiry.telemetry if lane is Name.TELEMETRY else settings.expiry.events
     kind = CONTENT_TYPE if settings.compress else JSON.content_type
     return About(kind, None if expiry is None else round(expiry))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gateway.config import Mqtt
 from gateway.mqtt.backoff import Backoff
 from gateway.mqtt.batch import PAYLOAD, Envelope
+from gateway.mqtt.drain import about
 from gateway.mqtt.lane import Verdict
 from gateway.mqtt.link import OVERHEAD, Answer, Link
 from gateway.mqtt.outbox import Outbox, Run
@@ -40,7 +41,8 @@ class Replay:
     """Sends ranges again, one after the other."""
 
     def __init__(self, settings: Mqtt, topics: Topics, outbox: Outbox, link: Link, pace: Pace) -> None:
-        self._topics, self._outbox, self._link, self._pace = topics, outbox, link, pace
+        self._settings, self._topics, self._outbox = settings, topics, outbox
+        self._link, self._pace = link, pace
         self._most = self._limit = settings.batch
         self._jobs: deque[_Job] = deque()
         self._flight: tuple[int, Run] | None = None  # message id, and what is in it
@@ -59,7 +61,8 @@ class Replay:
 
     def add(self, lane: Lane, first: int, last: int, done: Callable[[int], None]) -> None:
         """Send *first* to *last* of *lane* again; at the end *done* hears how many records that were."""
-        envelope = Envelope(self._topics.gateway, self._outbox.epoch, lane, replay=True)
+        compress = self._settings.compress
+        envelope = Envelope(self._topics.gateway, self._outbox.epoch, lane, compress, replay=True)
         self._jobs.append(_Job(lane, first - 1, last, done, envelope))
 
     def begin(self, resumed: bool) -> None:
@@ -112,15 +115,21 @@ class Replay:
         except TimeoutError:
             self._resume = _monotonic() + AGAIN
             return False
-        payload = job.envelope.seal(run) if run else b""
+        payload = await self._seal(job, run) if run else b""
         if run is None or len(payload) > largest:
             job.at = run.last if run else job.last
             self._end_if_done(job)
             return True
         if self._link.up:
-            self._flight = self._link.publish(topic, payload, 1, False), run
+            mid = self._link.publish(topic, payload, 1, False, about(self._settings, job.lane))
+            self._flight = mid, run
             self._pace.spend(run.last - run.first + 1, _monotonic())
         return self._link.up
+
+    async def _seal(self, job: _Job, run: Run) -> bytes:
+        if job.envelope.compress:  # a thread's work, as the feed's
+            return await asyncio.to_thread(job.envelope.seal, run)
+        return job.envelope.seal(run)
 
     async def _next(self, job: _Job, size: int) -> Run | None:
         """Return what *job* sends next, at most *size* bytes unless it is one record; None: that was all."""

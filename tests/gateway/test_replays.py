@@ -14,6 +14,7 @@ from gateway.collect import report
 from gateway.collect.account import books
 from gateway.config import Mqtt
 from gateway.mqtt.backoff import Backoff
+from gateway.mqtt.compress import plain
 from gateway.mqtt.replay import MOST
 from gateway.reading import Answer, Lane, Order, OrderKind
 from gateway.store import Store
@@ -272,6 +273,23 @@ def test_the_report_names_what_a_killed_broker_lost_and_a_replay_fills_it(
                 await until(lambda: books(path).complete)
             assert ended == [50]
         assert sum(each.records for each in books(path).accounts) == 180
+
+    asyncio.run(main())
+
+
+def test_a_replay_goes_compressed_where_batches_do() -> None:
+    async def main() -> None:
+        outbox, ended = Memory(), list[int]()
+        outbox.fill(Lane.TELEMETRY, 40)
+        settings = {"batch": 10, "compress": True}
+        async with Scripted() as broker, running(Mqtt(port=broker.port, **settings), outbox) as delivery:
+            await until(lambda: outbox.cursor(Lane.TELEMETRY) == 40)
+            delivery.replay(Lane.TELEMETRY, 5, 24, ended.append)
+            await until(lambda: ended)
+        sent = [message.payload for message in broker.received if "/log/" in message.topic]
+        assert len(sent) == 6
+        assert all(payload.startswith(b"\x1f\x8b") for payload in sent)
+        assert [json.loads(plain(payload)).get("replay") for payload in sent] == [None] * 4 + [True] * 2
 
     asyncio.run(main())
 
