@@ -161,6 +161,11 @@ class Mqtt(_Model):
     expiry: Expiry = Expiry()
 
     @property
+    def holds_unheard(self) -> bool:
+        """Whether what no subscriber would get is kept: also where a consumer must confirm it."""
+        return self.no_subscriber == "hold" or self.acknowledge == "consumer"
+
+    @property
     def exposed(self) -> bool:
         """Whether readings and passwords would leave this machine in plain text, unasked for."""
         return self.tls is None and self.plaintext == "refuse" and not _loopback(self.host)

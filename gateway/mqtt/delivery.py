@@ -299,7 +299,7 @@ class Delivery:
         await self._drain.note()
 
     def _take(self, answer: Answer) -> None:
-        verdict = judge(answer.code, self._settings.no_subscriber == "hold")
+        verdict = judge(answer.code, self._settings.holds_unheard)
         self._refused += verdict is not Verdict.DONE
         if not (self._drain.answer(answer, verdict) or self._replay.answer(answer, verdict)):
             self._notices.answer(answer)

@@ -174,8 +174,10 @@ def test_the_collectors_word_lets_records_go(broker: Broker, tmp_path: Path) -> 
         path, outbox = tmp_path / "city.db", Memory()
         outbox.fill(Lane.TELEMETRY, 200)
         outbox.fill(Lane.EVENTS, 30)
-        async with running(waiting(broker.port), outbox) as delivery:
-            await until(lambda: delivery._drain._lanes[1].cursor == 200)
+        watching = Subscriber(broker.port, "lamppost/pole7/log/#")
+        with watching:
+            async with running(waiting(broker.port), outbox) as delivery:
+                await until(lambda: delivery._drain._lanes[1].cursor == 200)
             assert [outbox.cursor(lane) for lane in Lane] == [0, 0], "the broker's word does not count"
         with collecting(broker.port, desk := Honest(path)):
             await until(lambda: desk.said)
@@ -221,6 +223,20 @@ def _hasty(make: Any) -> Any:
         make(self, *given, **{"wait": 0.3, **more})
 
     return init
+
+
+def test_what_nobody_subscribes_to_is_not_on_its_way_to_a_consumer() -> None:
+    async def main() -> None:
+        outbox = Memory()
+        outbox.fill(Lane.TELEMETRY, 20)
+        async with (
+            Scripted(judge=lambda _: 0x10) as broker,
+            running(waiting(broker.port), outbox) as delivery,
+        ):
+            await until(lambda: delivery.describe()["state"] == "refused")
+            assert delivery._drain._lanes[1].cursor == 0
+
+    asyncio.run(main())
 
 
 def test_a_consumer_that_is_away_is_not_flooded(monkeypatch: pytest.MonkeyPatch) -> None:
