@@ -1,6 +1,7 @@
 """The collector's file: every record once, what contradicts or is strange beside it, and what is missing."""
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -251,6 +252,19 @@ def test_a_disk_that_is_full_says_so_and_keeps_what_was_there(path: Path) -> Non
         file.take([read("lamppost", readings(11, 5000))])
     file.close()
     assert of(path).records == 10
+
+
+def test_the_documented_queries_work(path: Path) -> None:
+    keep(path, readings(1, 5), gap(1, 6, 9), message(2, EVENT, lane="events"))
+    text = (Path(__file__).parents[2] / "docs/collector.md").read_text()
+    (block,) = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    queries = [query for query in block.split(";") if query.strip()]
+    assert len(queries) == 3
+    assert rows(path, queries[2]) == [("pole7", "telemetry", 6, 9, "full")]
+    assert rows(path, queries[0].replace("weather", "air").replace("values.temperature", "n")) == [
+        ("pole7", 5.0, 5)
+    ]
+    assert rows(path, queries[1]) == []
 
 
 def test_the_report_is_a_command(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

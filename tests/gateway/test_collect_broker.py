@@ -1,9 +1,11 @@
 """The collector at real brokers: whatever ends it, at whatever moment, the broker has what it has not."""
 
 import asyncio
+import json
 import random
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import threading
@@ -19,7 +21,7 @@ from gateway.config import ConfigError, Mqtt
 from gateway.mqtt.backoff import Backoff
 from gateway.mqtt.collect import Collector, Message, Publish, read
 from gateway.reading import Lane
-from tests.brokers import Broker, Mosquitto, needs_mosquitto
+from tests.brokers import Broker, Mosquitto, Scripted, needs_mosquitto
 from tests.gateway.mqtt_rig import Memory, running, until
 
 pytestmark = pytest.mark.broker
@@ -118,6 +120,71 @@ def test_a_broker_that_was_away_is_found_again(
                 await until(lambda: count(path) == 5)
         forgotten = any("forgotten" in line for line in desk.said)
         assert forgotten, "neither broker had a session on its disk when it was killed"
+
+    asyncio.run(main())
+
+
+class Pusher(Scripted):
+    """Sends messages to whoever subscribes, and notes each acknowledgement with what was on the disk then."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path, self.push = path, list[tuple[int, bytes]]()
+        self.acknowledged: list[tuple[int, int]] = []
+
+    def _take(self, kind: int, body: bytes) -> None:
+        if kind >> 4 == 8:
+            self.write(0x90, body[:2] + b"\0" + b"\1" * 3)
+            for mid, payload in self.push:
+                topic = b"lamppost/pole7/log/telemetry"
+                head = struct.pack("!H", len(topic)) + topic + struct.pack("!H", mid) + b"\0"
+                self.write(0x32, head + payload)
+        elif kind >> 4 == 4:
+            self.acknowledged.append((int.from_bytes(body[:2]), count(self.path)))
+        else:
+            super()._take(kind, body)
+
+
+def records(first: int, last: int) -> bytes:
+    bodies = [{"n": n} for n in range(first, last + 1)]
+    head = {"gateway": "pole7", "epoch": "0badcafe", "lane": "telemetry", "first": first}
+    return json.dumps({**head, "records": bodies}, separators=(",", ":")).encode()
+
+
+def test_nothing_is_acknowledged_before_it_is_on_the_disk_and_all_of_it_in_order(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "city.db"
+        desk = Desk(path)
+        async with Pusher(path) as broker:
+            broker.push = [(mid, records(mid * 10 + 1, mid * 10 + 10)) for mid in range(1, 40)]
+            broker.push.append((40, b"strange"))
+            with collecting(broker.port, desk):
+                await until(lambda: len(broker.acknowledged) == 40)
+        assert [mid for mid, _ in broker.acknowledged] == list(range(1, 41))
+        assert all(kept >= 10 * min(mid, 39) for mid, kept in broker.acknowledged)
+
+    asyncio.run(main())
+
+
+def test_a_number_of_a_lost_connection_is_not_acknowledged_on_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There it may be the number of another message, which nobody has."""
+    monkeypatch.setattr(Backoff, "pause", lambda self, high=None: 0.05)
+
+    async def main() -> None:
+        path = tmp_path / "city.db"
+        desk = Desk(path)
+        async with Pusher(path) as broker:
+            broker.push = [(7, records(1, 10))]
+            monkeypatch.setattr("gateway.mqtt.collect.GATHER", 0.5)
+            with collecting(broker.port, desk) as collector:
+                await until(lambda: collector._pending)
+                broker.push = []
+                broker.cut()
+                await until(lambda: len(broker.connects) == 2 and count(path) == 10)
+                await asyncio.sleep(0.7)
+        assert broker.acknowledged == []
 
     asyncio.run(main())
 
