@@ -246,12 +246,13 @@ class Collector:
         if not messages:
             return
         publish = self._take(messages)
+        if not self._connected:  # on the next connection a number may be another message's
+            return
         for message in messages:
             if message.mid:
                 self._client.ack(message.mid, 1)
-        if self._connected:
-            for topic, payload in publish:
-                self._client.publish(topic, payload, 1)
+        for topic, payload in publish:
+            self._client.publish(topic, payload, 1)
 
     def _part(self) -> None:
         """Take what is left, and close. A collector that ends asks the broker to keep its session."""
@@ -261,16 +262,11 @@ class Collector:
         found = self._client.socket()
         if isinstance(found, socket.socket):
             found.close()
-        self._forget_numbers()
+        self._connected = False
         self._keep()
 
     def _rest(self, seconds: float) -> None:
         select.select([self._wake], [], [], max(0.0, seconds))
-
-    def _forget_numbers(self) -> None:
-        """Another connection may give the same numbers to other messages."""
-        self._connected = False
-        self._pending = [message._replace(mid=0) for message in self._pending]
 
     def _on_connect(
         self, client: paho.Client, _: object, flags: paho.ConnectFlags, code: ReasonCode, __: object
@@ -298,7 +294,7 @@ class Collector:
     def _on_disconnect(self, _: paho.Client, __: object, ___: object, code: ReasonCode, ____: object) -> None:
         if self._connected and code.is_failure:
             self._lost = "the connection broke" if code.value == 0x80 else code.getName()
-        self._forget_numbers()
+        self._connected = False
 
     def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
         if not self._pending:

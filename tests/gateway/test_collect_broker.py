@@ -37,6 +37,7 @@ class Desk:
     def __init__(self, path: Path, fatal: int = 0) -> None:
         self.file, self.calls, self.fatal = File(path), 0, fatal
         self.said: list[str] = []
+        self.died = False
 
     def take(self, messages: Sequence[Message]) -> Publish:
         self.calls += 1
@@ -55,6 +56,7 @@ def collecting(port: int, desk: Desk, known: bool = False) -> Iterator[Collector
         try:
             collector.run()
         except Killed:
+            desk.died = True
             found = collector._client.socket()
             assert found is not None
             found.close()  # the kernel does this for a process that is killed
@@ -90,6 +92,7 @@ def test_what_was_not_committed_comes_again(broker: Broker, tmp_path: Path) -> N
                     outbox.fill(Lane.TELEMETRY, 1)
                     await asyncio.sleep(0.01)
                 await until(lambda: outbox.cursor(Lane.TELEMETRY) == outbox.durable(Lane.TELEMETRY))
+        assert dying.died, "whatever is not written must end the collector"
         kept = count(path)
         assert kept < outbox.durable(Lane.TELEMETRY), "it died too late to show anything"
         second = Desk(path)
