@@ -20,6 +20,7 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--host", default="127.0.0.1", help="the broker, where there is no --config")
     command.add_argument("--port", type=int, help="its port: 1883, or 8883 with TLS")
+    command.add_argument("--protocol", choices=["5", "3.1.1"], default="5", help="the MQTT that it speaks")
     command.add_argument("--gateway", metavar="ID", help="only this gateway; else all")
     command.add_argument("--for", type=float, dest="seconds", metavar="SECONDS", help="stop after so long")
     command.add_argument(
@@ -36,5 +37,5 @@ def _collect(asked: argparse.Namespace) -> int:
         return show(asked.report, asked.json)
     from gateway.follow import broker_of
 
-    settings = broker_of(asked.config, asked.host, asked.port)
+    settings = broker_of(asked.config, asked.host, asked.port, asked.protocol)
     return collect(settings, asked.gateway, asked.to, asked.seconds, asked.json, asked.acknowledge)

@@ -1,7 +1,7 @@
 """Hearing gateways without losing a message: the broker may forget one only when its taker has it for good.
 
 This is done with paho-mqtt, not with aiomqtt: that acknowledges a message the moment it arrives, before
-anybody could write it down (docs/decisions/0010-the-collector-acknowledges-last.md).
+anybody could write it down (docs/decisions/0012-the-collector-acknowledges-last.md).
 """
 
 import json
@@ -147,6 +147,7 @@ class Collector:
         self._lost = ""
         self._bell, self._wake = socket.socketpair()
         self._wake.setblocking(False)
+        self._five = settings.protocol == "5"
         self._tls = None if settings.tls is None else security.context()
         self._client = self._make(client_id)
 
@@ -187,7 +188,8 @@ class Collector:
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id,
-            protocol=paho.MQTTv5,
+            clean_session=None if self._five else False,
+            protocol=paho.MQTTv5 if self._five else paho.MQTTv311,
             reconnect_on_failure=False,
             manual_ack=True,
         )
@@ -198,9 +200,7 @@ class Collector:
         return client
 
     def _connect(self) -> None:
-        settings, session = self._settings, Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        session.SessionExpiryInterval = SESSION
-        session.ReceiveMaximum = INFLOW
+        settings = self._settings
         self._connected, self._lost = False, "the connection broke"
         keepalive = round(settings.keepalive)
         try:
@@ -209,7 +209,11 @@ class Collector:
             if self._tls is not None and settings.tls is not None:
                 security.load(self._tls, settings.tls)
             self._client.connect(
-                settings.host, security.port(settings), keepalive, clean_start=False, properties=session
+                settings.host,
+                security.port(settings),
+                keepalive,
+                clean_start=False if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY,
+                properties=_session() if self._five else None,
             )
         except (OSError, *_MALFORMED) as error:
             raise _Lost(str(error)) from error
@@ -305,3 +309,11 @@ class Collector:
             topic = "?"
         mid = message.mid if message.qos else 0
         self._pending.append(Message(topic, bytes(message.payload), message.retain, mid))
+
+
+def _session() -> Properties:
+    """Return what MQTT 5 says of the session; before it, a broker remembers as long as it likes."""
+    made = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    made.SessionExpiryInterval = SESSION
+    made.ReceiveMaximum = INFLOW
+    return made

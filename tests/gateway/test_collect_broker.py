@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,9 +49,9 @@ class Desk:
 
 
 @contextmanager
-def collecting(port: int, desk: Desk, known: bool = False) -> Iterator[Collector]:
+def collecting(port: int, desk: Desk, known: bool = False, **more: Any) -> Iterator[Collector]:
     """Run a collector in a thread of its own until the end, or its death."""
-    collector = Collector(Mqtt(port=port), None, desk.file.client, desk.take, desk.said.append, known)
+    collector = Collector(Mqtt(port=port, **more), None, desk.file.client, desk.take, desk.said.append, known)
 
     def run() -> None:
         try:
@@ -123,6 +124,27 @@ def test_a_broker_that_was_away_is_found_again(
                 await until(lambda: count(path) == 5)
         forgotten = any("forgotten" in line for line in desk.said)
         assert forgotten, "neither broker had a session on its disk when it was killed"
+
+    asyncio.run(main())
+
+
+@needs_mosquitto
+def test_with_the_older_mqtt_nothing_is_lost_either(
+    mosquitto: Callable[..., Mosquitto], tmp_path: Path
+) -> None:
+    async def main() -> None:
+        path, outbox, port = tmp_path / "city.db", Memory(), mosquitto().port
+        with collecting(port, dying := Desk(path, fatal=2), protocol="3.1.1"):
+            await until(lambda: dying.said)
+            outbox.fill(Lane.TELEMETRY, 100)
+            async with running(Mqtt(port=port, batch=10), outbox):
+                while dying.calls < 2:
+                    outbox.fill(Lane.TELEMETRY, 1)
+                    await asyncio.sleep(0.01)
+                await until(lambda: outbox.cursor(Lane.TELEMETRY) == outbox.durable(Lane.TELEMETRY))
+        assert count(path) < outbox.durable(Lane.TELEMETRY)
+        with collecting(port, Desk(path), known=True, protocol="3.1.1"):
+            await until(lambda: count(path) == outbox.durable(Lane.TELEMETRY))
 
     asyncio.run(main())
 
