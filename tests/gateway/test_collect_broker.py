@@ -220,6 +220,7 @@ def test_a_password_does_not_cross_a_network_in_plain_text() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 @needs_mosquitto
 def test_killed_at_any_moment_it_loses_nothing(mosquitto: Callable[..., Mosquitto], tmp_path: Path) -> None:
     """kill -9, again and again, while gateways publish; then the file is complete, and sound."""
@@ -244,17 +245,17 @@ def test_killed_at_any_moment_it_loses_nothing(mosquitto: Callable[..., Mosquitt
             assert b"collecting" in process.stderr.readline(), "there is no session yet to publish into"
             process.kill()
         publishing = asyncio.create_task(publish(stopping))
-        for _ in range(12):
+        for _ in range(8):
             with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
                 before = count(path)
-                await until(lambda before=before: count(path) > before, 20)
+                await until(lambda before=before: count(path) > before, 60)
                 await asyncio.sleep(chance.random() * 0.3)
                 process.kill()
         stopping.set()
         await publishing
         total = sum(map(outbox.durable, Lane))
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-            await until(lambda: count(path) == total, 20)
+            await until(lambda: count(path) == total, 60)
             process.send_signal(signal.SIGTERM)
             said = process.communicate(timeout=10)[0].decode()
         assert process.returncode == 0, said

@@ -23,7 +23,7 @@ from tests.brokers import Mosquitto, needs_mosquitto
 from tests.gateway.daemon_rig import STREET, Process, until
 from tests.gateway.store_rig import opened, reading
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow, needs_mosquitto]
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(180), needs_mosquitto]
 
 WAITING = STREET.replace("[mqtt]\n", '[mqtt]\nacknowledge = "consumer"\nconsumer = "city"\n')
 PEOPLE = '\n[access]\npeople = "people.toml"\n'
@@ -97,7 +97,7 @@ def test_the_ledger_of_delivery_is_the_same_wherever_it_is_shown(
     assert lanes["telemetry"]["dropped"] == {"full": 51}
     assert lanes["telemetry"]["delivered"] == 0, "nobody has said that he has them"
     with collecting(path, port):
-        until(lambda: pole.lanes()["telemetry"]["delivered"] > 300)
+        until(lambda: pole.lanes()["telemetry"]["delivered"] > 300, 60)
         for figures in (*pole.lanes().values(), *metrics(pole).values()):
             law(figures)
         status = pole.get("/status")
@@ -117,7 +117,7 @@ def test_the_ledger_of_delivery_is_the_same_wherever_it_is_shown(
             "Done: telemetry 20 to 160: 90 records are sent again, behind all that waits; "
             "51 of those asked for are not kept any more.\n"
         )
-        until(lambda: missing(path) == ["missing 100 to 150: full"])
+        until(lambda: missing(path) == ["missing 100 to 150: full"], 60)
 
         pole.stop()  # the last status: offline, and before it the last figures
         until(lambda: json.loads(said(path))["online"] is False)
