@@ -264,8 +264,23 @@ class Decoder:
         template = _template(_opening(other.text) + one.text, "%b")
         return Outline(one.codec.size // _TIME.size, template.encode())
 
+    def packed(self, body: Any, time: Any, form: Any, stamp: Any) -> Packed | None:
+        """Return a compact row, to be written elsewhere; None where it is damaged, or a text."""
+        try:
+            one = self._forms.get(form) or self._form(form)
+            other = self._stamps.get(stamp) or self._stamp(stamp)
+            raw = _TIME.pack(time) + body[:-CHECK]
+            if len(raw) != one.codec.size or zlib.crc32(raw) & 0xFFFF != int.from_bytes(body[-CHECK:]):
+                return None
+            sound = all(map(isfinite, one.codec.unpack(raw)))
+            return Packed(one, other, time, bytes(body)) if sound else None
+        except (ValueError, TypeError, struct.error, RecursionError):
+            return None
+
     def _form(self, number: int) -> Form:
-        return self._forms.setdefault(number, Form(self._kept("form", number)))
+        text = self._kept("form", number)
+        device = json.loads(_whole("form", text)).get("device")
+        return self._forms.setdefault(number, Form(text, device if isinstance(device, str) else ""))
 
     def _stamp(self, number: int) -> Stamp:
         return self._stamps.setdefault(number, Stamp(self._kept("stamp", number)))

@@ -172,6 +172,18 @@ class Keeper:
             "wear": self._wear.status(now),
         }
 
+    def cramped(self) -> bool:
+        """Whether nothing should be written that can wait: the disk fails, or the store is mostly full."""
+        return bool(self._failure()) or self._released or self._bytes > self._log.limit * 3 // 4
+
+    async def adopt(self, lane: Lane, rows: list[Row], texts: list[Text]) -> None:
+        """Commit *rows* and *texts* at once, for which nothing else gives way. Raises sqlite3.Error."""
+        cursors, at, batches = self._cursors(), self._now(), {lane: Batch(0, rows)}
+        change = await self._write(lambda: self._log.commit(batches, cursors, at, texts, room=False))
+        self._apply(change)
+        if change.error is not None:
+            raise change.error
+
     def handed(self, lane: Lane, seq: int) -> None:
         """Take note that the delivery was given the records up to *seq*."""
         if lane is Lane.TELEMETRY:

@@ -100,8 +100,9 @@ class Log:
         at: Instant,
         texts: Sequence[Text] = (),
         save: bool = False,
+        room: bool = True,
     ) -> Change:
-        """Append *batches*, making room if there is none, and remember *texts*: all of it, or nothing.
+        """Append *batches*, making *room* if there is none, and remember *texts*: all of it, or nothing.
 
         With *save* the cursors are written down as well, for a page and no commit more. What failed
         is in the change's *error*.
@@ -114,7 +115,8 @@ class Log:
                 return self._append(batches, at, texts, done, cursors if save else None)
             except sqlite3.Error as error:
                 needed = _bytes(batches, texts) // self._page
-                if primary(error) != "SQLITE_FULL" or not self._made_room(needed, cursors, at, done):
+                helps = room and primary(error) == "SQLITE_FULL"
+                if not helps or not self._made_room(needed, cursors, at, done):
                     done.error = error
                     self._bury(error, cursors)
                     return done

@@ -22,16 +22,19 @@ from gateway.store.log import Log, Stored, runs
 from gateway.store.memory import Text
 from gateway.store.pending import Row, row_of
 from gateway.store.reader import Reader
+from gateway.store.rescue import Rescue
 from gateway.store.salvage import salvage
 from gateway.store.tally import Counts, Drop
 from gateway.store.wear import Wear
 from gateway.store.worker import Worker
+from gateway.store.wreck import Wreck
 
 T = TypeVar("T")
 Release: TypeAlias = Callable[[], Awaitable[None]]
 
 _AGAIN = 5.0  # [s] before a failed reading of the log is tried again
 _CLOSING = 1.3  # [s] that closing may take when the disk does not answer
+_LEAVING = 0.4  # [s] that leaving a damaged file may take
 _CHUNK = 500  # readings that are replayed at once: 3 ms in the reader's thread
 _REASON = 500  # characters of a reason for dropping that are kept
 
@@ -61,6 +64,7 @@ class Store:
         self._linker = linker
         self._ledger = ledger
         self._press = Press()
+        self._rescue: asyncio.Task[None] | None = None  # fetches the rest of a damaged file
 
     @classmethod
     async def open(
@@ -79,15 +83,14 @@ class Store:
         lock = Lock(path)
         writer = Worker("store-writer")
 
-        def begin() -> tuple[str, Log, Ledger | None]:
+        def begin() -> tuple[str, Log, Ledger | None, list[Wreck]]:
             opened = open_database(path, gateway, settings.max_size)
             ledger = Ledger(opened.connection, linker) if linker else None
             log = Log(opened.connection, path, ledger)
-            salvage(opened, log, gateway, now(), ledger)
-            return opened.epoch, log, ledger
+            return opened.epoch, log, ledger, salvage(opened, log, gateway, now(), ledger, path)
 
         try:
-            epoch, log, ledger = await writer.call(begin)
+            epoch, log, ledger, wrecks = await writer.call(begin)
             keep = {Lane.TELEMETRY: settings.keep, Lane.EVENTS: settings.keep_events}
             wear = Wear(clock.monotonic(), settings.endurance)
             terms = Terms(keep, settings.thin_after, settings.drop_after)
@@ -98,7 +101,11 @@ class Store:
             if isinstance(error, sqlite3.Error):
                 raise StoreError(f"{path}: {advice(error)}") from error
             raise
-        return cls(epoch, keeper, lambda: writer.stop(lock.release), path, clock, now, linker, ledger)
+        store = cls(epoch, keeper, lambda: writer.stop(lock.release), path, clock, now, linker, ledger)
+        if wrecks:
+            rescue = Rescue(wrecks, keeper, gateway, now, clock, ledger)
+            store._rescue = asyncio.create_task(rescue.run(), name="store-salvage")
+        return store
 
     def add(self, record: Record) -> None:
         """Take *record* for the next commit: at once, but a reading within the commit interval.
@@ -341,6 +348,9 @@ class Store:
 
     async def close(self) -> None:
         """Commit what waits and let go of the file, within 2 s even when the disk does not answer."""
+        if self._rescue is not None:
+            self._rescue.cancel()
+            await asyncio.wait({self._rescue}, timeout=_LEAVING)
         try:
             await self._keeper.close(_CLOSING)
         finally:
