@@ -4,11 +4,11 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from drivers.device import UNITS, Clock
-from gateway.clock import Instant, Now
+from gateway.clock import Instant, Now, Quality
 from gateway.derive import Design, Stream
 from gateway.reading import Reading, reading_of
 from gateway.store import StoreError
@@ -30,6 +30,15 @@ WAITING = 100_000
 AT_ONCE = 100
 """Readings that are taken in between two breaths of the event loop."""
 
+
+SET = 1.0
+"""Seconds by which a clock that is set moves at the least; what is less may be the time of a measurement."""
+
+WRITTEN = 1_760_000_000.0
+"""A time [s, Unix] before this program: a clock that says so, and that nobody vouches for, is wrong."""
+
+LAST = "streams at"
+"""The name under which the moment is kept at which what streams know was written down."""
 
 MADE_FROM = "streams"
 """The name under which a store says which streams there are, for `lamppost derive`."""
@@ -82,6 +91,7 @@ class Streams:
         self._written: dict[str, str] = {}
         self._refused: set[str] = set()
         self._began = now()
+        self._last: Instant | None = None  # when the clock was last looked at
         self._offsets: dict[str, float] = {}  # wall time before monotonic time [s], by boot
         self._waiting: deque[Reading] | None = deque(maxlen=WAITING) if designs else None
 
@@ -90,7 +100,7 @@ class Streams:
         if self._waiting is not None:
             self._waiting.append(reading)
         else:
-            self._feed(reading)
+            self._measured(reading)
 
     async def run(self) -> None:
         """Catch up with what is stored, then let time pass: periods end, states are written down."""
@@ -108,6 +118,8 @@ class Streams:
     def advance(self) -> None:
         """Let the periods that ended a moment ago give their results, whether or not anything came."""
         at = self._now()
+        if self._waiting is None:
+            self._look_at_clock(at, self._streams.values())
         early = type(at)(at.time - PATIENCE, at.mono, at.boot, at.clock)
         for stream in self._streams.values():
             self._out(stream.advance(early))
@@ -116,6 +128,7 @@ class Streams:
         """Write down what each stream must not forget, where it has changed."""
         if self._waiting is not None:
             return
+        written = dict(self._written)
         for name, stream in self._streams.items():
             if (saved := stream.save()) is None:
                 continue
@@ -123,6 +136,8 @@ class Streams:
             if self._written.get(name) != text:
                 self._written[name] = text
                 self._keep(_key(name), text)
+        if self._written != written and (at := self._last):  # they mean something by this clock alone
+            self._keep(LAST, json.dumps([at.time, at.mono, at.boot, at.clock]))
 
     def status(self, measured: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return the state of every stream, which is as alive as the first device that it is made from."""
@@ -160,6 +175,35 @@ class Streams:
                 log.error("%s is not remembered, and begins anew after a restart: %s", name, error)
             self._refused.add(name)
 
+    def _measured(self, reading: Reading) -> None:
+        self._look_at_clock(reading.at, self._streams.values())
+        self._feed(reading)
+
+    def _look_at_clock(self, at: Instant, streams: Iterable[Stream]) -> None:
+        """Tell *streams* when the wall clock was set since the last look, and whether it is trusted.
+
+        Within a boot the monotonic clock shows it. Between boots a clock that goes back, or says a time of
+        before this program, was set; one that goes on plausibly is taken at its word until it is trusted.
+        """
+        last, self._last = self._last, at
+        if last is None:
+            return
+        was, trusted = (each.clock is not Quality.UNSYNCHRONIZED for each in (last, at))
+        same = last.boot == at.boot
+        if same:
+            by = (at.time - at.mono) - (last.time - last.mono)
+            by = by if abs(by) >= SET else 0.0
+        else:
+            by = at.time - last.time
+            by = by if by < 0 or min(last.time, at.time) < WRITTEN else 0.0
+        if (was and trusted and not same) or not (by or was is not trusted):
+            return
+        for stream in streams:
+            if was and not trusted and not same:
+                stream.doubt()
+            if by or trusted:
+                stream.set_clock(by, trusted)
+
     def _feed(self, reading: Reading) -> None:
         for stream in self._routes.get(reading.device, ()):
             if said := stream.feed(reading):
@@ -184,11 +228,13 @@ class Streams:
             log.warning("the readings of before the restart cannot be had: %s", error)
         waiting, self._waiting = self._waiting or deque(), None
         for reading in waiting:
-            self._feed(reading)
+            self._measured(reading)
 
     def _restore(self, remembered: Mapping[str, str]) -> dict[str, float]:
         """Return the time [s, Unix] from which each stream wants the stored readings."""
-        since, now = {}, self._now().time
+        since, at = {}, self._now()
+        self._last = _moment(remembered.get(LAST))
+        begin = float("inf") if _lost(at, self._last) else at.time
         for name, stream in self._streams.items():
             known = None
             if text := remembered.get(_key(name)):
@@ -197,15 +243,15 @@ class Streams:
                     log.warning("what stream %s remembered cannot be read, it begins anew", name)
                 if shape.get("settings") == self._settings(name):
                     known = stream.restore(shape.get("saved"))
-            since[name] = now - stream.reach if known is None else known
+            since[name] = begin - stream.reach if known is None else known
         return since
 
     async def _take_stored(self, since: Mapping[str, float]) -> None:
-        wanted = [since[name] for name in self._streams]
-        if not wanted or min(wanted) >= self._now().time:
+        wanted = min((since[name] for name in self._streams), default=float("inf"))
+        if wanted >= self._now().time and (wanted == float("inf") or not _lost(self._now(), self._last)):
             return
         count = 0
-        async for bodies in self._memory.replay(min(wanted)):
+        async for bodies in self._memory.replay(wanted):
             for reading in filter(None, map(self._earlier, bodies)):
                 self._take_again(reading, since)
                 count += 1
@@ -228,6 +274,7 @@ class Streams:
         at, said_by = reading.at, self._streams.get(reading.device)
         if said_by is None:
             self._offsets = {at.boot: at.time - at.mono}
+            self._look_at_clock(at, [s for name, s in self._streams.items() if at.time > since[name]])
         elif at.time > since[said_by.id]:
             passed = at.mono + self._offsets.get(at.boot, at.time - at.mono) - PATIENCE
             said_by.advance(Instant(max(at.time, passed), at.mono, at.boot, at.clock))
@@ -251,6 +298,22 @@ def described(designs: tuple[Design, ...], zone: str) -> dict[str, Any]:
     }
     tables = [json.loads(each.settings.model_dump_json(by_alias=True)) for each in designs]
     return {"derive": tables, "known": known, "zone": zone}
+
+
+def _moment(text: str | None) -> Instant | None:
+    """Return the instant that was kept under LAST; None where it cannot be read."""
+    try:
+        time, mono, boot, clock = json.loads(text or "")
+        return Instant(float(time), float(mono), str(boot), Quality(clock))
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _lost(at: Instant, last: Instant | None) -> bool:
+    """Whether the clock is evidently wrong at a start: then windows begin anew, no stored time is near."""
+    if at.clock is not Quality.UNSYNCHRONIZED:
+        return False
+    return at.time < WRITTEN or (last is not None and last.time > at.time)
 
 
 def _key(name: str) -> str:

@@ -91,6 +91,7 @@ class Stream:
     _joins: bool = field(init=False)
     _newest: float = field(default=float("-inf"), init=False)
     _shift: float = field(default=0.0, init=False)
+    _anchor: float | None = field(default=None, init=False)  # the shift while the clock was last trusted
 
     def __post_init__(self) -> None:
         self._state = self.make()
@@ -135,6 +136,24 @@ class Stream:
         results = self._state.advance(at.time + self._shift)
         return [self._reading(result, at, Flag.MISSING) for result in results]
 
+    def doubt(self) -> None:
+        """Take note that from now on nobody vouches for the wall clock, as somebody did until now."""
+        if self.lasting and self._newest != float("-inf") and self._anchor is None:
+            self._anchor = self._shift
+
+    def set_clock(self, by: float, trusted: bool) -> None:
+        """Take note that the wall clock was set forward *by* so many seconds, not all of which have passed.
+
+        A *lasting* state goes on as if no time had passed; once the clock is *trusted*, it knows again how
+        long ago things were that it saw by a trusted clock. Others take the new time as it comes.
+        """
+        if not self.lasting or self._newest == float("-inf"):
+            return
+        if trusted and self._anchor is not None:
+            self._shift, self._anchor = self._anchor, None
+        else:
+            self._shift -= by
+
     def save(self) -> Any:
         """Return what `restore` needs, as JSON takes it; None when stored readings bring it all back."""
         saved = self._state.save()
@@ -143,6 +162,7 @@ class Stream:
         return {
             "newest": self._newest,
             "shift": self._shift,
+            **({} if self._anchor is None else {"anchor": self._anchor}),
             "suspect": self._doubts.suspect[-DOUBTS:],
             "unevaluated": max(self._doubts.unevaluated, -1e12),
             "state": saved,
@@ -154,14 +174,15 @@ class Stream:
             newest, shift = float(saved["newest"]), float(saved["shift"])
             suspect, unevaluated = saved.get("suspect", ()), saved.get("unevaluated", newest)
             doubts = Doubts(sorted(map(float, suspect)), float(unevaluated))
-            if not all(map(isfinite, (newest, shift, *doubts.suspect))):
+            anchor = None if saved.get("anchor") is None else float(saved["anchor"])
+            if not all(map(isfinite, (newest, shift, anchor or 0.0, *doubts.suspect))):
                 raise ValueError("a time that is none")
             self._state.restore(saved["state"])
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             log.warning("what stream %s remembered is of no use, it begins anew: %r", self.id, error)
             self._state = self.make()
             return None
-        self._newest, self._shift, self._doubts = newest, shift, doubts
+        self._newest, self._shift, self._anchor, self._doubts = newest, shift, anchor, doubts
         return newest - shift
 
     def _said(
