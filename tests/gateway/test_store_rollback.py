@@ -90,6 +90,7 @@ def live(path: Path, number: int = 100, delivered: int = 0) -> str:
     return asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_rollback_to_version_1_keeps_every_number_and_goes_on_and_comes_back(tmp_path):
     path = tmp_path / "s.db"
     first = former(path, 30, 10)
