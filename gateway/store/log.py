@@ -78,6 +78,7 @@ class Log:
         self._highs: dict[Lane, int] = {lane: self._high(lane) for lane in Lane}
         self.transactions = 0
         """How many have become durable."""
+        self._buried = 0  # transactions whose sync failed
         self._unchecked = 0  # bytes written since the last complete checkpoint, estimated
         (self._page,) = connection.execute("PRAGMA page_size").fetchone()
         (pages,) = connection.execute("PRAGMA max_page_count").fetchone()
@@ -118,7 +119,7 @@ class Log:
                 helps = room and primary(error) == "SQLITE_FULL"
                 if not helps or not self._made_room(needed, cursors, at, done):
                     done.error = error
-                    self._bury(error, cursors)
+                    self._bury(error, at)
                     return done
 
     def drop(self, wish: Drop, cursors: Cursors, at: Instant) -> Change:
@@ -224,14 +225,17 @@ class Log:
                 f"{self._path} was moved away or replaced while in use: put it back, or restart lamppost"
             )
 
-    def _bury(self, error: sqlite3.Error, cursors: Cursors) -> None:
+    def _bury(self, error: sqlite3.Error, at: Instant) -> None:
         """Write over a transaction whose sync failed: it lies in the log, whole, and would come back.
 
-        Who waits for its records is told that they are not there.
+        Who waits for its records is told that they are not there. What is written must be another each time:
+        SQLite writes nothing for a row that stays as it is.
         """
         if getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_FSYNC":
-            with suppress(sqlite3.Error):
-                self.save(cursors)
+            self._buried += 1
+            words = f"{self._buried} at {at.time}"
+            with suppress(sqlite3.Error), self._transaction():
+                self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('refused', ?)", (words,))
 
     def _append(
         self,
