@@ -35,6 +35,10 @@ class Ballast:
         """Whether the disk has so little room that opening a file may fail for it."""
         return self._free() < SIZE // 8
 
+    def spare(self) -> bool:
+        """Whether there is room that is more than what releasing it has made."""
+        return self._free() > 2 * SIZE
+
     def restore(self) -> None:
         """Take the room again, if there is plenty."""
         if self.held or self._free() < SIZE + _SPARE:

@@ -32,7 +32,7 @@ _ROWS = 5000  # records of a lane that one commit takes
 _CURSOR = 2.0  # [s] after which an acknowledgement is on the disk; losing it costs duplicates only
 _TRIM = 60.0  # [s] between looks for delivered records that may go
 _PAUSE = 1.0  # [s] between two trims when there is much to trim
-_RETRY = (0.5, 10.0)  # [s] first and longest wait before a failed commit is tried again
+_RETRY = (0.5, 4.0)  # [s] first and longest wait before a failed commit is tried again
 _CHECK = (60.0, 86_400.0)  # [s] after the start, and then again and again, the whole file is looked through
 _SHED = 3600.0  # [s] for which the status says that readings were given up
 _LESS = {"thinned": "thinning", "full": "dropping", "expired": "dropping"}  # reasons, and the state's word
@@ -400,7 +400,7 @@ class Keeper:
         ballast = self._log.ballast
         await self._writer.call(ballast.restore)
         self._ballast = await self._writer.call(lambda: ballast.held)
-        if self._released and (self._ballast or not await self._writer.call(ballast.needed)):
+        if self._released and (self._ballast or await self._writer.call(ballast.spare)):
             self._released = False
             _log.warning("store: the disk has room again")
 
