@@ -72,6 +72,7 @@ GOOD = HEAD + "".join(
         device("street", "spl", adc="inputs", channel=0),
         device("vane", "vane", adc="inputs", channel=1),
         device("no2", "electrochemical", adc="inputs", channel=2),
+        device("battery", "voltage", adc="inputs", channel=7),
     ]
 )
 
@@ -215,6 +216,7 @@ def test_the_same_drivers_run_behind_all_of_it(tmp_path, virtual):
         assert 50.0 < values["street"][Quantity.SOUND_LEVEL] < 80.0
         assert values["vane"][Quantity.WIND_DIRECTION] in {225.0, 247.5}
         assert 10.0 < values["no2"][Quantity.NO2] < 60.0
+        assert isinstance(values["battery"][Quantity.VOLTAGE], float)
         await pole.hardware.close()
 
     virtual(main())
