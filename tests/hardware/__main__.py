@@ -140,7 +140,7 @@ def guests(report: Path, day: int) -> dict[str, str]:
         f"the day is {day / 3600:g} h; the whole of one takes FULL=1 or --day 86400, and a quarter of an hour"
     )
     passed = test(GUEST, report, {KERNEL: "1", "LAMPPOST_DAY": str(day)})
-    return {"kernel": "passed" if passed else "FAILED", "day": f"{day / 3600:g} h of 24"}
+    return {"kernel": "passed" if passed else "FAILED", "day": f"{day / 3600:.3g} h of 24"}
 
 
 if __name__ == "__main__":

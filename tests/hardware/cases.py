@@ -222,6 +222,17 @@ async def a_contact_that_bounces(wires: Wires) -> None:
 
 
 @case
+async def a_contact_that_is_asked_while_it_bounces(wires: Wires) -> None:
+    """For a moment it shows the level that it comes from: that is no measurement."""
+    part = Contact(wires.pins, LID, wires.clock)
+    await part.start()
+    for closed in (1.0, 0.0):
+        await wires.cue("move", closed, [0.008, 0.02], 0.0)
+        await wires.clock.sleep(0.015)
+        assert (await part.measure())[Q.CLOSED] == closed
+
+
+@case
 async def a_relay_that_must_not_click(wires: Wires) -> None:
     """The level comes before the direction, and nothing but what was asked happens on the line."""
     options = SwitchOptions(active_high=False)

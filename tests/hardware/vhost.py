@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
@@ -223,7 +224,8 @@ class Backend:
         if self._calendar and request == Ask.VRING_KICK:
             self._calendar.defer(answer)
         else:
-            answer()
+            with suppress(BrokenPipeError, ConnectionResetError):  # the guest has halted meanwhile
+                answer()
 
     def _handle(self, request: int, body: bytes, given: list[int]) -> bytes | None:
         """Do what a message says and return its reply, where it has one of its own."""
