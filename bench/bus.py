@@ -36,7 +36,7 @@ from drivers.emulated import EmulatedI2C
 from drivers.linux import LinuxI2C
 from gateway.clock import LoopClock, Now, Quality
 from gateway.sampler import Device, Sampler
-from tests.hardware import shim
+from tests.hardware import preload, shim
 from tests.hardware.board import Board, Message
 from tests.hardware.wires import Clock
 
@@ -205,7 +205,7 @@ def through(served: Served, who: str, way: str, seconds: float) -> dict[str, Any
     before = served.count()
     run = subprocess.run(
         [sys.executable, __file__, "--read", who, way, str(seconds)],
-        env=shim.environment(served.path, served.folder, served.speed),
+        env=preload.environment(served.path, served.folder, served.speed),
         capture_output=True,
         text=True,
         check=True,

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.hardware import kernel, rig, root, shim
+from tests.hardware import kernel, preload, rig, root
 from tests.hardware.conftest import KERNEL, PROGRESS, REPORT
 
 FOLDER = Path(__file__).parent
@@ -116,7 +116,7 @@ def main() -> int:
     ci, results = bool(os.environ.get("CI")), dict[str, str]()
     with tempfile.TemporaryDirectory(prefix="lamppost-hardware-") as folder:
         report = Path(folder, "figures")
-        if why := shim.hindrance():
+        if why := preload.hindrance():
             results["shim"] = "FAILED: " * ci + f"cannot run: {why}"
         else:
             say("level 1: the drivers on devices that the preload shim gives")

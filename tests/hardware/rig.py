@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.hardware import cache, shim, virtio
+from tests.hardware import cache, preload, shim, virtio
 from tests.hardware.board import Board
 from tests.hardware.timeline import TimelineLoop
 from tests.hardware.vhost import Backend
@@ -94,7 +94,7 @@ class ShimRig(Rig):
         """Run Python with *command* where it sees the board."""
         return subprocess.run(
             [sys.executable, *command],
-            env=shim.environment(self.path, self.folder),
+            env=preload.environment(self.path, self.folder),
             cwd=PROJECT,
             capture_output=True,
             text=True,

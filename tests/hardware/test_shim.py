@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.hardware import shim
+from tests.hardware import preload
 from tests.hardware.board import Board
 from tests.hardware.cases import CASES, COSTS, EXACT, SHIM_ONLY
 from tests.hardware.rig import ShimRig
@@ -27,7 +27,7 @@ def judge(rig: ShimRig, *names: str) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def rig(tmp_path) -> Iterator[ShimRig]:
-    why = shim.hindrance()
+    why = preload.hindrance()
     if why and not os.environ.get("CI"):  # in CI the tests fail and say so
         pytest.skip(f"this machine cannot, because {why}")
     rig = ShimRig(tmp_path)
@@ -101,7 +101,7 @@ def test_a_tip_that_leaves_no_edge_fails_the_case(rig):
 def test_without_a_board_there_are_no_devices(rig, tmp_path):
     """The shim must not fall back to the machine's own devices, nor pretend."""
     code = "import smbus2; smbus2.SMBus(1)"
-    seen = shim.environment(str(tmp_path / "nobody"), tmp_path)
+    seen = preload.environment(str(tmp_path / "nobody"), tmp_path)
     run = subprocess.run([sys.executable, "-c", code], env=seen, capture_output=True, text=True, timeout=30)
     assert run.returncode == 1
     assert "No such device" in run.stderr
