@@ -17,8 +17,8 @@ from gateway.mqtt.watch import Follower
 from gateway.terminal import Screen
 
 PICTURES = Path(__file__).parent / "pictures"
-MOMENT = 23.0
-"""Seconds into the demo: the siren sounds, the noise meter is back, the bin has been pressed twice."""
+MOMENT = 34.5
+"""Seconds into the demo: the siren has sounded, the noise meter is back, the plate goes down again."""
 
 CHROMIUM = (
     "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars",

@@ -29,6 +29,8 @@ STEP = 0.1
 
 SENSOR_TO_FLOOR, SENSOR_TO_FULL = 1.10, 0.20  # the bin's ranging sensor [m]
 SENSOR_OVER_DATUM = 5.0  # the river's ranging sensor [m]
+LID = "lid"
+"""The contact by which the street knows of a lid: through it people throw what they have."""
 LID_OPEN = 0.8  # seconds
 PRESSED = 0.5  # volume that a whole stroke leaves of loose rubbish
 STROKE = 3.0  # seconds of motor for a whole stroke
@@ -63,6 +65,8 @@ class Scene:
     dense: float = 0.0
     standing: float = 0.0
     lid_closed: bool = True
+    lidded: bool = False  # rubbish comes in through a lid that somebody watches
+    locked: bool = False
     pressing: bool = False
     siren: bool = False
     script: Script = field(default_factory=Script)
@@ -81,21 +85,34 @@ class Scene:
         self.water += seconds * (self.rain * 0.0085 - (self.water - 0.8) * 0.09)
         if self.barrel is not None:
             self.barrel.step()
-        else:
+        if self.barrel is None or self.lidded:
             self._rubbish(time, seconds)
 
     def _rubbish(self, time: float, seconds: float) -> None:
-        opened = 1.0 <= time % self.script.lid_every < 1.0 + LID_OPEN and not self.pressing
+        moving = self.pressing if self.barrel is None else self.barrel.drive != 0
+        opened = 1.0 <= time % self.script.lid_every < 1.0 + LID_OPEN and not (moving or self.locked)
         if opened and self.lid_closed and self.fill < 95.0:
-            self.loose += min(self.script.armful, 100.0 - self.fill)
+            self._throw(self.script.armful)
         self.lid_closed = not opened
-        if self.pressing:
+        if moving and self.barrel is None:
             moved = min(self.loose, 100.0 * seconds / STROKE)
             self.loose -= moved
             self.dense += moved * PRESSED
-        self.standing = 0.0 if self.pressing or self.fill < 65.0 else self.standing + seconds
+        self.standing = 0.0 if moving or self.fill < 65.0 else self.standing + seconds
         if self.standing > PATIENCE:
-            self.loose = self.dense = self.standing = 0.0
+            self._empty()
+
+    def _throw(self, armful: float) -> None:
+        if self.barrel is not None:
+            self.barrel.drop(armful)
+        else:
+            self.loose += min(armful, 100.0 - self.fill)
+
+    def _empty(self) -> None:
+        """The lorry comes."""
+        self.loose = self.dense = self.standing = 0.0
+        if self.barrel is not None:
+            self.barrel.empty()
 
 
 class _Input(NamedTuple):
@@ -211,6 +228,7 @@ class Street:
         pins = self.pins if expander is None else self._expanders[expander]
         key = (f"{expander}", line)
         if driver == "contact":
+            self.scene.lidded = self.scene.lidded or name == LID
             sees = self._sees(name, options.quantity)
             self._inputs[key] = _Input(pins, line, (lambda: not sees()) if options.active_low else sees)
             return
@@ -226,7 +244,8 @@ class Street:
         if isinstance(part, Living):
             self._living[key] = part
         if driver == "compactor":
-            self.scene.barrel = Barrel(part, lambda: _driven(pins, line, options))
+            loose = self.scene.loose if self.scene.lidded else 0.0
+            self.scene.barrel = Barrel(part, lambda: _driven(pins, line, options), loose)
 
     def _shows(self, part: World, domain: str, driver: str, address: int | None = None) -> Callable[[], None]:
         """Return what shows *part* the street as it is now, at most once in each STEP.
@@ -297,6 +316,7 @@ class Street:
     def _read_outputs(self) -> None:
         on = {output.name for output in self._outputs.values() if output.on}
         self.scene.pressing, self.scene.siren = "compactor" in on, "siren" in on
+        self.scene.locked = "lock" in on
 
     def _sees(self, name: str, quantity: str) -> Callable[[], bool]:
         """Return what the contact *name* sees: of the bin what has that name, else the river or the lid."""

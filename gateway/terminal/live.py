@@ -132,6 +132,10 @@ class Screen:
         for switch in self.status.get("switches", ()):
             on = switch["on"]
             text.append(" ■ " if on else " □ ", "bold red" if on else "dim").append(f"{switch['id']} ")
+            if press := switch.get("press"):
+                style = {"idle": "dim", "fault": "bold red"}.get(press["phase"], "yellow")
+                text.append(f"{press['phase']} ", style)
+                text.append("full " if press["full"] else "", "bold red")
         return text
 
     def _delivery(self) -> RenderableType:

@@ -174,8 +174,18 @@ def _switch(switch: Status) -> Markup:
     lines = [_limits(switch), f"Went on {words.many(switch['cycles'], 'time')} since the start"]
     if switch["since"] is not None:
         lines.insert(0, f"{state.capitalize()} for {span(switch['since'])}{_holder(switch['held_by'])}")
+    if press := switch.get("press"):
+        lines = [*_press(press), *lines]
     reasons = [tag("p", "May not go on now:"), _list(blocked)] if blocked and not switch["on"] else []
     return tag("article", title, *(tag("p", line) for line in lines), *reasons, class_=f"card switch {state}")
+
+
+def _press(press: Status) -> list[str]:
+    """Return what a press is doing, what is wrong with it, and what it has done."""
+    done = f"{words.many(press['strokes'], 'stroke')} since the start"
+    done += f", the last left the bin {press['after']:.0f} % full" if press["after"] is not None else ""
+    full = ["The bin is full: pressing no longer makes room"] if press["full"] else []
+    return [words.PRESS.get(press["phase"], press["phase"]), *press["faults"], *full, done]
 
 
 def _holder(held_by: object) -> str:

@@ -118,6 +118,15 @@ OUTCOMES: Mapping[str, str] = {
 }
 
 LANES: Mapping[str, str] = {"telemetry": "Readings", "events": "Events and decisions"}
+PRESS: Mapping[str, str] = {
+    "idle": "The press stands, ready",
+    "warning": "The buzzer warns: the press is about to move",
+    "pressing": "The plate goes down",
+    "turning": "The plate stands, to turn round",
+    "returning": "The plate goes home",
+    "measuring": "The press stands, and looks how full the bin is",
+    "fault": "The press is out of order, until a person has looked at it",
+}
 PHASES: Mapping[str, str] = {
     "inactive": "Quiet for",
     "pending": "Its condition has held for",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from drivers.device import LOGICAL, UNITS, Missing, Quantity
+from gateway.control.press_state import Phase
 from gateway.reading import Lane, Mode, Outcome
 from gateway.web import words
 from gateway.web.markup import join, tag
@@ -177,6 +178,26 @@ def test_an_empty_pole_says_so() -> None:
         "It has decided nothing so far.",
     ):
         assert sentence in text
+
+
+def test_a_press_says_what_it_does_and_what_is_wrong_with_it() -> None:
+    state = status()
+    state["switches"][0]["press"] = {
+        "phase": "warning", "faults": [], "full": False, "strokes": 12, "after": 47.4,
+    }  # fmt: skip
+    text = shown(state).text
+    assert "The buzzer warns: the press is about to move" in text
+    assert "12 strokes since the start, the last left the bin 47 % full" in text
+    assert "no longer makes room" not in text
+    fault = "current flows although nothing drives the motor"
+    state["switches"][0]["press"] |= {"phase": "fault", "faults": [fault], "full": True, "after": None}
+    text = shown(state).text
+    assert f"out of order, until a person has looked at it {fault} The bin is full" in text
+    assert "12 strokes since the start " in text
+
+
+def test_every_phase_of_a_press_has_its_words() -> None:
+    assert set(words.PRESS) == set(Phase)
 
 
 def hostile(part: Any, poison: str) -> Any:
