@@ -48,6 +48,7 @@ def _level(share: float) -> str:
 
 def _axis(since: float, until: float, zone: tzinfo, cells: int) -> str:
     form = "%m-%d %H:%M" if until - since < 5 * 86400 else "%Y-%m-%d"
+    form = "%H:%M:%S" if until - since < 1800 else form
     texts = [
         datetime.fromtimestamp(each, zone).strftime(form) for each in (since, (since + until) / 2, until)
     ]

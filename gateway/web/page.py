@@ -169,12 +169,15 @@ def _switches(switches: list[Status]) -> list[Markup]:
 
 def _switch(switch: Status) -> Markup:
     state = "on" if switch["on"] else "off"
-    title = tag("h3", words.name(switch["id"]), chip(state, state))
+    press = switch.get("press")
+    broken = press is not None and press["phase"] == "fault"
+    shown = chip("out of order", "failed") if broken else chip(state, state)
+    title = tag("h3", words.name(switch["id"]), shown)
     blocked = [switch["blocked"]] if isinstance(switch["blocked"], str) else switch["blocked"]
     lines = [_limits(switch), f"Went on {words.many(switch['cycles'], 'time')} since the start"]
-    if switch["since"] is not None:
+    if switch["since"] is not None and not broken:
         lines.insert(0, f"{state.capitalize()} for {span(switch['since'])}{_holder(switch['held_by'])}")
-    if press := switch.get("press"):
+    if press is not None:
         lines = [*_press(press), *lines]
     reasons = [tag("p", "May not go on now:"), _list(blocked)] if blocked and not switch["on"] else []
     return tag("article", title, *(tag("p", line) for line in lines), *reasons, class_=f"card switch {state}")

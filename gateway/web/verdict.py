@@ -28,6 +28,11 @@ def problems(status: Status) -> list[str]:
         if _held(s)
     ]
     found += [
+        _sentence(f"{name(s['id'])} is out of order: {_and(s['press']['faults'])}")
+        for s in status["switches"]
+        if s.get("press") and s["press"]["phase"] == "fault"
+    ]
+    found += [
         _sentence(f"the rule {rule['id']} cannot decide: {rule['blind']}")
         for rule in status["rules"]
         if rule["blind"]

@@ -194,6 +194,8 @@ def test_a_press_says_what_it_does_and_what_is_wrong_with_it() -> None:
     text = shown(state).text
     assert f"out of order, until a person has looked at it {fault} The bin is full" in text
     assert "12 strokes since the start " in text
+    assert "Compactor out of order" in text
+    assert f"Compactor is out of order: {fault}." in problems(state)
 
 
 def test_every_phase_of_a_press_has_its_words() -> None:
