@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from drivers.device import Quantity
-from gateway.app.backtest import Tried, differences, run
+from gateway.app.backtest import run
 from gateway.app.timeline import timeline
 from gateway.app.trial import Deed, Episode
+from gateway.app.tried import Tried, differences
 from gateway.cli import main
 from gateway.clock import Instant, LoopClock, Quality
 from gateway.reading import Reading
