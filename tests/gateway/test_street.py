@@ -1,6 +1,7 @@
 """The demo's pole on its emulated street, two storms long, in virtual time."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ class Night:
     records: list[tuple[float, Record]] = field(default_factory=list)
     levels: list[tuple[float, int, bool]] = field(default_factory=list)
     devices: list[dict[str, Any]] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    """How many starts of the compactor were kept, each time that it was decided to start it."""
 
     def decisions(self, command: str, *outcomes: Outcome) -> list[float]:
         """Return when decisions on *command* with one of *outcomes* were recorded."""
@@ -52,21 +55,27 @@ class Night:
 
 
 class Journal:
-    def __init__(self, night: Night) -> None:
-        self.night = night
+    def __init__(self, night: Night, memory: "Memory") -> None:
+        self.night, self.memory = night, memory
 
     async def record(self, record: Record) -> None:
+        if isinstance(record, Decision) and record.command.startswith("compactor on"):
+            kept = json.loads(self.memory.texts["control"])["starts"]["compactor"]
+            self.night.starts += [len(kept)] * (record.outcome is Outcome.ACTED)
         self.night.records.append((asyncio.get_running_loop().time(), record))
 
 
 class Memory:
     """Nothing was before this night."""
 
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+
     async def remembered(self) -> dict[str, str]:
         return {}
 
     def remember(self, name: str, text: str) -> None:
-        """Nobody asks for it again."""
+        self.texts[name] = text
 
     async def replay(self, since: float) -> AsyncIterator[list[dict[str, Any]]]:
         for bodies in ():
@@ -78,17 +87,18 @@ async def _live(seconds: float) -> Night:
     now = Now(wall=lambda: 1.7e9 + loop.time(), monotonic=loop.time, quality=lambda: Quality.SYNCHRONIZED)
     hardware = Hardware(clock)
     demo = plan(DEMO, keep_expired=True)
+    memory = Memory()
     granted = tuple(file.renewed(1.7e9 + 30 * 86400.0) for file in demo.rules)
     pole = Pole(
         replace(demo, rules=granted),
         hardware,
-        Journal(night),
+        Journal(night, memory),
         clock,
         now,
         Health(clock),
         lambda reading: night.readings.append((loop.time(), reading)),
         lambda event: night.records.append((loop.time(), event)),
-        Memory(),
+        memory,
     )
     await pole.start()
     await asyncio.sleep(seconds)
@@ -183,3 +193,8 @@ def test_every_movement_is_recorded_before_it_is_seen(night):
         decided = night.decisions(f"{switch} on", Outcome.ACTED)
         assert all(any(each <= move for each in decided) for move in moves)
         assert moves
+
+
+def test_an_hourly_budget_is_spent_in_the_store_before_the_switch_moves(night):
+    """What must not be forgotten goes with the decision, so that a crash in between gives nothing away."""
+    assert night.starts[:3] == [1, 2, 3]
