@@ -1,0 +1,51 @@
+"""The simulator itself: a handful of lives, and that a seed is a life."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.simulator.life import live
+from tests.simulator.setting import Setting, folder, prepare
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    with folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def setting(place: Path) -> Setting:
+    return prepare(place)
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_a_life_breaks_no_promise(seed: int, setting: Setting, place: Path) -> None:
+    assert live(seed, setting, place).records > 10
+
+
+def test_a_seed_is_always_the_same_life(setting: Setting, place: Path) -> None:
+    one, other = (live(2, setting, place, tracing=True) for _ in range(2))
+    assert one == other
+    assert live(3, setting, place).digest != one.digest
+
+
+def test_a_seed_is_the_same_life_in_another_process(setting: Setting, place: Path) -> None:
+    here = live(4, setting, place).digest
+    command = [sys.executable, "-m", "tests.simulator", "--seed", "4"]
+    for hashing in ("1", "2"):
+        found = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hashing},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert found.stdout.rstrip().endswith(f"trace {here}")
