@@ -279,7 +279,8 @@ def _request(saved: object, boot: str, at: Instant, lapse: float) -> Request:
     name, priority, repeat = shape.text(saved[0]), shape.number(saved[1]), shape.number(saved[2])
     if priority not in range(len(PRIORITIES)) or repeat not in range(MOST_REPEATS + 1):
         raise ValueError("what was kept is not a request")
-    until = shape.until(saved[3], boot, at)
+    until = shape.end(saved[3])
+    until = until if boot == at.boot else Until.at(until.time, at)
     if until.left(at) > lapse:
         until = Until.after(lapse, at)
     return Request(name, int(priority), int(repeat), until)

@@ -18,7 +18,7 @@ from gateway.control.lease import Lease
 from gateway.control.modes import Modes
 from gateway.control.output import Output
 from gateway.control.shelf import Shelf
-from gateway.control.until import Until
+from gateway.control.until import Until, slept
 from gateway.reading import Mode, SwitchOn, Transition
 
 FORMAT = 1
@@ -87,16 +87,14 @@ class Memory:
         parts = shape.table(saved, "time", "mono", "boot", "starts", "leases", "cases", "modes", "shelf")
         if parts.get("format") != FORMAT:
             raise ValueError("what was kept has another format")
-        boot = shape.text(parts["boot"])
-        moment = shape.number(parts["time"]), shape.number(parts["mono"]), boot, parts.get("clock")
-        asleep = shape.asleep(*moment, at)
-        steps = [self._modes.restore(parts["modes"], boot), self._shelf.restore(parts["shelf"], boot)]
+        kept = shape.moment(parts)
+        steps = [self._modes.restore(parts["modes"], kept), self._shelf.restore(parts["shelf"], kept)]
         for name, ages in shape.table(parts["starts"]).items():
-            steps += self._restore_starts(name, shape.numbers(ages), asleep, at)
+            steps += self._restore_starts(name, shape.numbers(ages), slept(kept, at) or 0.0, at)
         for name, lease in shape.table(parts["leases"]).items():
-            steps += self._restore_lease(name, lease, boot, at)
+            steps += self._restore_lease(name, lease, kept, at)
         cases = shape.table(parts["cases"])
-        read = {rule: self._read_case(each, boot, at) for rule, each in cases.items()}
+        read = {rule: self._read_case(each, kept, at) for rule, each in cases.items()}
         for rule, transition in rules.items():
             steps.append(self._resume(transition, read.get(rule)))
         return steps
@@ -114,12 +112,17 @@ class Memory:
         rounded = [max(0.0, age + asleep - 0.05) for age in ages]  # they were rounded: never too early
         return [lambda: output.guard.resume(rounded, at.mono)] if output else []
 
-    def _restore_lease(self, name: str, saved: object, boot: str, at: Instant) -> list[Callable[[], None]]:
+    def _restore_lease(
+        self, name: str, saved: object, kept: Instant, at: Instant
+    ) -> list[Callable[[], None]]:
+        """One that has a switch on is over where no clock knows for how long the gateway was away."""
         parts = shape.table(saved, "who", "reason", "order", "on", "until")
         who, reason, order = (shape.text(parts[key]) for key in ("who", "reason", "order"))
         if not isinstance(parts["on"], bool):
             raise ValueError("what was kept has an override that is neither on nor off")
-        end = shape.until(parts["until"], boot, at)
+        end = shape.until(parts["until"], kept, at)
+        if parts["on"] and slept(kept, at) is None:
+            end = Until(end.time, at.mono)
         output = self._outputs.get(name)
         if output is None:
             return []
@@ -138,7 +141,7 @@ class Memory:
             saved["holds"] = {str(hold.command): _hold(hold) for hold in holds}
         return saved
 
-    def _read_case(self, saved: object, boot: str, at: Instant) -> _Kept:
+    def _read_case(self, saved: object, kept: Instant, at: Instant) -> _Kept:
         parts = shape.table(saved, "stage", "mode")
         stage, mode = Stage(shape.text(parts["stage"])), Mode(shape.text(parts["mode"]))
         ask = parts.get("ask")
@@ -151,7 +154,7 @@ class Memory:
         if not isinstance(asked["commands"], list):
             raise ValueError("what was kept asks for nothing")
         commands = [shape.text(each) for each in asked["commands"]]
-        until = shape.until(asked["until"], boot, at)
+        until = shape.until(asked["until"], kept, at)
         return _Kept(stage, mode, holds, (shape.text(asked["id"]), commands, until))
 
     def _resume(self, transition: Transition, kept: _Kept | None) -> Callable[[], None]:

@@ -145,12 +145,12 @@ class Modes:
             },
         }  # fmt: skip
 
-    def restore(self, saved: object, boot: str) -> Callable[[], None]:
-        """Return what takes over what `save` gave in *boot*. Raises ValueError, before anything changes."""
+    def restore(self, saved: object, kept: Instant) -> Callable[[], None]:
+        """Return what takes over what `save` gave at *kept*. Raises ValueError, before anything changes."""
         at = self._now()
         parts = shape.table(saved, "told", "orders")
         told = {name: Mode(shape.text(mode)) for name, mode in shape.table(parts["told"]).items()}
-        orders = {name: _ordered(each, boot, at) for name, each in shape.table(parts["orders"]).items()}
+        orders = {name: _ordered(each, kept, at) for name, each in shape.table(parts["orders"]).items()}
 
         def take() -> None:
             self._told.update(told)
@@ -191,10 +191,10 @@ class Modes:
         return Standing(mode, mode, "", by, until)
 
 
-def _ordered(saved: Mapping[str, Any], boot: str, at: Instant) -> Ordered:
+def _ordered(saved: Mapping[str, Any], kept: Instant, at: Instant) -> Ordered:
     parts = shape.table(saved, "mode", "by", "reason", "order", "until", "fingerprint")
     mode = Mode(shape.text(parts["mode"]))
-    end = None if parts["until"] is None else shape.until(parts["until"], boot, at)
+    end = None if parts["until"] is None else shape.until(parts["until"], kept, at)
     if mode in ABOVE_IN and (end is None or end.left(at) > LONGEST):
         raise ValueError(f"what was kept grants mode {mode} for too long")
     by, reason, order = (shape.text(parts[key]) for key in ("by", "reason", "order"))

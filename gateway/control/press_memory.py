@@ -8,6 +8,7 @@ from gateway.clock import Instant, Quality
 from gateway.control import shape
 from gateway.control.guard import HOUR
 from gateway.control.press import Machine
+from gateway.control.until import slept
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +66,5 @@ def _ages(parts: Mapping[str, Any], at: Instant) -> list[float]:
         trusted = at.clock is Quality.SYNCHRONIZED
         starts = shape.numbers(shape.table(parts, "starts")["starts"])
         return [max(0.0, at.time - each - 0.05) if trusted else 0.0 for each in starts]
-    then = shape.table(shape.table(parts, "at")["at"], "time", "mono", "boot", "clock")
-    moment = shape.number(then["time"]), shape.number(then["mono"]), shape.text(then["boot"]), then["clock"]
-    gone = shape.asleep(*moment, at)
+    gone = slept(shape.moment(shape.table(parts, "at")["at"]), at) or 0.0
     return [max(0.0, age + gone - 0.05) for age in shape.numbers(parts["ages"])]

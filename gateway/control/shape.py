@@ -41,12 +41,17 @@ def numbers(shape: object) -> list[float]:
     return [number(each) for each in shape]
 
 
-def until(shape: object, boot: str, at: Instant) -> Until:
-    """Return an end that `pair` gave in *boot*."""
-    end = numbers(shape)
-    if len(end) not in (2, 3):
+def until(shape: object, kept: Instant, at: Instant) -> Until:
+    """Return an end that `pair` gave at *kept*, as it is now."""
+    return end(shape).again(kept, at)
+
+
+def end(shape: object) -> Until:
+    """Return an end that `pair` gave, as it was."""
+    parts = numbers(shape)
+    if len(parts) not in (2, 3):
         raise ValueError("what was kept is not an end")
-    return Until(end[0], end[1], span=len(end) == 3).again(boot, at)
+    return Until(parts[0], parts[1], span=len(parts) == 3)
 
 
 def pair(end: Until) -> list[float]:
@@ -54,11 +59,8 @@ def pair(end: Until) -> list[float]:
     return [end.time, end.mono, *([1.0] if end.span else [])]
 
 
-def asleep(time: float, mono: float, boot: str, clock: object, at: Instant) -> float:
-    """Return how long ago [s] something was saved at *time* by *clock*; 0 where nobody can say.
-
-    Within a boot the monotonic clock tells; else the wall clock, if it was trusted then and is now.
-    """
-    if boot == at.boot != "unknown":
-        return max(0.0, at.mono - mono)
-    return max(0.0, at.time - time) if clock == at.clock == Quality.SYNCHRONIZED else 0.0
+def moment(shape: object) -> Instant:
+    """Return when something was kept. A clock that is not said to have been right then is not relied upon."""
+    parts = table(shape, "time", "mono", "boot")
+    quality = Quality(text(parts.get("clock", Quality.UNKNOWN)))
+    return Instant(number(parts["time"]), number(parts["mono"]), text(parts["boot"]), quality)

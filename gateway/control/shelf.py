@@ -58,16 +58,16 @@ class Shelf:
             for rule, s in self._all.items()
         }
 
-    def restore(self, saved: object, boot: str) -> Callable[[], None]:
-        """Return what takes over what `save` gave in *boot*. Raises ValueError, before anything changes."""
+    def restore(self, saved: object, kept: Instant) -> Callable[[], None]:
+        """Return what takes over what `save` gave at *kept*. Raises ValueError, before anything changes."""
         at = self._now()
-        found = {rule: _shelved(each, boot, at) for rule, each in shape.table(saved).items()}
+        found = {rule: _shelved(each, kept, at) for rule, each in shape.table(saved).items()}
         return lambda: self._all.update(found)
 
 
-def _shelved(saved: object, boot: str, at: Instant) -> Shelved:
+def _shelved(saved: object, kept: Instant, at: Instant) -> Shelved:
     parts = shape.table(saved, "who", "reason", "order", "until")
-    end = shape.until(parts["until"], boot, at)
+    end = shape.until(parts["until"], kept, at)
     if end.left(at) > LONGEST:
         raise ValueError("what was kept shelves a rule for too long")
     who, reason, order = (shape.text(parts[key]) for key in ("who", "reason", "order"))

@@ -1,10 +1,10 @@
 """The end of what was given for a time, which must outlive a restart and a clock that is set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Self
 
-from gateway.clock import Instant
+from gateway.clock import Instant, Quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,26 @@ class Until:
         left = self.mono - at.mono
         return left if self.span else min(self.time - at.time, left)
 
-    def again(self, boot: str, at: Instant) -> "Until":
-        """Return the same end, which was set in *boot*, as it is now."""
-        return self if boot == at.boot else Until.at(self.time, at)
+    def again(self, kept: Instant, at: Instant) -> "Until":
+        """Return the same end, which was kept at *kept*, as it is now: never with more left than then.
+
+        A clock that comes up behind the time would lend more, for years where it begins in 1970.
+        """
+        if kept.boot == at.boot:
+            return self
+        left = self.left(kept) - (slept(kept, at) or 0.0)
+        return replace(self, mono=at.mono + max(0.0, left))
 
     def __str__(self) -> str:
         return clock_time(self.time)
+
+
+def slept(kept: Instant, at: Instant) -> float | None:
+    """Return the seconds from *kept* to *at*, which may be of another boot; None where no clock knows."""
+    if kept.boot == at.boot != "unknown":
+        return max(0.0, at.mono - kept.mono)
+    gone = at.time - kept.time
+    return gone if kept.clock is at.clock is Quality.SYNCHRONIZED and gone >= 0 else None
 
 
 def clock_time(time: float) -> str:

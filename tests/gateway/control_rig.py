@@ -112,6 +112,7 @@ class Rig:
         self.lid: bool | None = True
         self.broken = False
         self.timeless = False
+        self.moment = instant  # what the clocks of this boot show
         self.beats = 0
         self.changed: list[str] = []
         lid = Permissive("lid.closed", self._lid)
@@ -178,7 +179,7 @@ class Rig:
     def _now(self) -> Instant:
         if self.timeless:
             raise RuntimeError("a defect")
-        return instant()
+        return self.moment()
 
     def _beat(self) -> None:
         self.beats += 1

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import random
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
+from gateway.clock import Instant, Quality
 from gateway.reading import Mode, Outcome, SwitchOn
-from tests.gateway.control_rig import MOTOR, SIREN, Rig, transition
+from tests.gateway.control_rig import MOTOR, SIREN, START, Rig, instant, transition
 
 STROKE = SwitchOn("motor", 4.0)
 
@@ -190,6 +192,118 @@ def test_what_was_never_saved_is_refused_and_begins_anew_with_nothing_to_spend(v
         assert not any(on for _, on in rig.moves(SIREN))
         supervisor.cancel()
         await asyncio.wait({supervisor})
+
+    virtual(main())
+
+
+def _booted(mono: float, time: float, quality: Quality = Quality.SYNCHRONIZED) -> Callable[[], Instant]:
+    """Return the clocks of another boot, at *mono* [s] and *time* [s, Unix] when the loop began."""
+
+    def moment():
+        passed = asyncio.get_running_loop().time()
+        return Instant(time + passed, mono + passed, "another boot", quality)
+
+    return moment
+
+
+async def _reboot(rig, moment, **options):
+    after = Rig(journal=rig.journal, **options)
+    after.moment = moment
+    await after.control.start()
+    after.know("flood")
+    after.control.restore(json.loads(rig.journal.waiting))
+    return after
+
+
+def _override(rig):
+    return rig.control.status()[0]["override"]
+
+
+@pytest.mark.parametrize(
+    ("late", "quality"),
+    [
+        (-25 * 365 * 86400.0, Quality.UNSYNCHRONIZED),
+        (30.0, Quality.UNSYNCHRONIZED),
+        (-60.0, Quality.SYNCHRONIZED),
+    ],
+)
+def test_nobody_has_a_switch_on_by_hand_after_a_boot_that_does_not_know_the_time(virtual, late, quality):
+    """A clock that comes up behind the time lent the switch again, for as long as a lease may be."""
+
+    async def main():
+        rig = Rig(lease=600.0)
+        await rig.order("override", "siren", value="on", until=100.0)
+        assert _override(rig)
+        after = await _reboot(rig, _booted(0.0, START + late, quality), lease=600.0)
+        after.control.review()
+        assert _override(after) is None
+
+    virtual(main())
+
+
+def test_a_switch_that_is_off_by_hand_is_so_after_any_boot_but_for_no_longer_than_was_left(virtual):
+    async def main():
+        rig = Rig(lease=600.0)
+        await rig.order("override", "siren", value="off", until=100.0)
+        after = await _reboot(rig, _booted(5.0, START - 1e8, Quality.UNSYNCHRONIZED), lease=600.0)
+        await asyncio.sleep(99.0)
+        after.control.review()
+        assert _override(after)
+        await asyncio.sleep(2.0)
+        after.control.review()
+        assert _override(after) is None
+
+    virtual(main())
+
+
+def test_a_clock_that_is_right_before_and_after_a_boot_says_how_long_a_switch_is_by_hand(virtual):
+    async def main():
+        rig = Rig(lease=600.0)
+        await rig.order("override", "siren", value="on", until=100.0)
+        after = await _reboot(rig, _booted(5.0, START + 40.0), lease=600.0)
+        await asyncio.sleep(59.0)
+        after.control.review()
+        assert _override(after)
+        await asyncio.sleep(2.0)
+        after.control.review()
+        assert _override(after) is None
+
+    virtual(main())
+
+
+def test_a_boot_with_a_clock_behind_the_time_lengthens_no_mode(virtual):
+    async def main():
+        rig = Rig()
+        rig.know("flood", mode=Mode.SHADOW)
+        await rig.order("mode", "flood", value="off", until=100.0)
+        after = await _reboot(rig, _booted(5.0, START - 1e8, Quality.UNSYNCHRONIZED))
+        after.know("flood", mode=Mode.SHADOW)
+        await asyncio.sleep(101.0)
+        assert after.control.modes()["flood"]["mode"] == "shadow"
+
+    virtual(main())
+
+
+@pytest.mark.parametrize("quality", [Quality.UNSYNCHRONIZED, Quality.UNKNOWN])
+def test_a_clock_that_was_wrong_when_the_hours_budget_was_kept_gives_none_back(virtual, quality):
+    """Kept by a clock of 1970, and read by a right one, every start seemed to be decades ago."""
+
+    async def main():
+        rig = Rig(per_hour=1)
+        rig.moment = _booted(100.0, 50.0, quality)
+        rig.know("flood")
+        await rig.control.start()
+        supervisor = asyncio.create_task(rig.control.run())
+        await rig.fire()
+        assert rig.on(SIREN)
+        supervisor.cancel()
+        await asyncio.wait({supervisor})
+        after = await _reboot(rig, instant, per_hour=1)
+        after_all = asyncio.create_task(after.control.run())
+        await asyncio.sleep(0.1)
+        assert any("within an hour" in reason for reason in after.control.status()[0]["blocked"])
+        after_all.cancel()
+        await asyncio.wait({after_all})
 
     virtual(main())
 
