@@ -276,7 +276,7 @@ class Delivery:
                         await self._sleep(deadline)
         if not self._link.up:
             return
-        last = self._notices.farewell("stopped")
+        last = self._notices.farewell("stopped", self._drain.room)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
                 while last in self._link.waiting:

@@ -91,9 +91,14 @@ class Notices:
                 payload = self._line(online=True, problem="the broker takes no message that long")
             self._sent[self._link.publish(topic, payload, 1, True)] = topic
 
-    def farewell(self, reason: str) -> int:
-        """Send the last status; returns its message id."""
-        return self._link.publish(self._topics.status, self._line(online=False, reason=reason), 1, True)
+    def farewell(self, reason: str, room: int) -> int:
+        """Send the last status; returns its message id.
+
+        Where there is *room* for no more messages on their way, it goes without an acknowledgement: a broker
+        cuts off who exceeds its Receive Maximum (MQTT 5.0, 3.3.4), and then publishes the Will.
+        """
+        qos = 1 if room > 0 else 0
+        return self._link.publish(self._topics.status, self._line(online=False, reason=reason), qos, True)
 
     def answer(self, answer: Answer) -> None:
         """Take the broker's answer. A refused notice is not repeated before it falls due again."""

@@ -77,6 +77,7 @@ class Broker:
     acknowledged: int = 0
     _client: Link | None = None
     _connection: int = 0
+    _parted: int = -1  # the connection that the client closed in good order
     _arrives: float = 0.0
     _returns: float = 0.0
     _unanswered: int = 0
@@ -153,8 +154,9 @@ class Broker:
         self.world.after(self._delay(), lambda: self._greet(client, number), mortal=True)
 
     def hang_up(self, client: Link) -> None:
-        """A client lets go of its connection, or of trying."""
+        """A client lets go of its connection, or of trying. What it has sent still arrives."""
         if client is self._client:
+            self._parted = self._connection
             self._drop()
         self._connection += 1
 
@@ -193,9 +195,9 @@ class Broker:
                 self._pass_on(client, order)
 
     def _arrive(self, client: Link, number: int, mid: int, topic: str, payload: bytes) -> None:
-        if number != self._connection or client is not self._client:
+        if number != self._parted and (number != self._connection or client is not self._client):
             return
-        self.unsent -= 1
+        self.unsent -= number != self._parted
         if self.unsent == 7 and self.world.alive:
             client.wake()
         self.world.expect(

@@ -79,8 +79,6 @@ class Disk:
     settled: Callable[[], None] = lambda: None
     state: State = State.WELL
     well_since: float = 0.0
-    ends: float = 0.0
-    """When the present fault ends [s, the world's]."""
     writer: Wire | None = None
     connections: list[sqlite3.Connection] = field(default_factory=list)
     locks: list[Any] = field(default_factory=list)
@@ -92,6 +90,7 @@ class Disk:
         self._random = self.world.random("disk")
         self._faults = 0
         self._seen: object = None
+        self._hung: list[tuple[Queue, Callable[[], Any], Callable[[Any, Any], None]]] = []
 
     @property
     def path(self) -> Path:
@@ -100,7 +99,7 @@ class Disk:
 
     def fail(self, state: State, seconds: float) -> None:
         """Be *state* for *seconds*."""
-        self.state, self.ends = state, self.world.now + seconds
+        self.state = state
         self.world.note(f"disk {state} for {seconds:.1f} s")
         if state is State.CAPPED and self.writer is not None:
             (pages,) = self.writer.execute("PRAGMA page_count").fetchone()
@@ -117,6 +116,9 @@ class Disk:
         if self.state is State.CAPPED and self.writer is not None:
             self.writer.execute("PRAGMA max_page_count = 1000000")
         self.state, self.well_since = State.WELL, self.world.now
+        hung, self._hung = self._hung, []
+        for call in hung:
+            self.take(*call)
 
     def _mend(self, number: int) -> None:
         if number == self._faults:
@@ -126,10 +128,11 @@ class Disk:
 
     def take(self, queue: Queue, function: Callable[[], Any], done: Callable[[Any, Any], None]) -> None:
         """Run *function* after the queue's calls before it, and hand over its result or error."""
+        if self.state is State.HUNG:
+            self._hung.append((queue, function, done))
+            return
         begins = max(self.world.now, queue.free)
         took, told = self._times()
-        if self.state is State.HUNG:
-            begins = max(begins, self.ends)
         queue.free = begins + took + told
 
         def work() -> None:
@@ -244,6 +247,7 @@ class Disk:
         for lock in self.locks:
             lock.let_go()
         self.connections.clear()
+        self._hung.clear()
         self.locks.clear()
         self.writer = None
 
