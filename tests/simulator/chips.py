@@ -62,6 +62,8 @@ class Parts:
         self.wires = EmulatedI2C({AIR: self.chip})
         self.history: dict[Quantity, list[tuple[float, float]]] = {}
         self.lid = True
+        self.lid_cut = False
+        """Whether the lid's wire is cut."""
         self.plan = Plan()
         self.set(Quantity.TEMPERATURE, 20.0)
         self.set(Quantity.HUMIDITY, 50.0)
@@ -104,7 +106,7 @@ class Wiring:
         self.faults = Faults(parts.world.seed * 100 + parts.world.process, parts.plan, clock)
         bus = FaultyI2C(parts.wires, self.faults)
         self._bus = Breaker("i2c", bus, clock, lambda kind, data: self.tell(kind, data))
-        self._pins = _Mortal(FaultyPins(parts.pins, self.faults), parts.world)
+        self._pins = _Mortal(FaultyPins(parts.pins, self.faults), parts)
 
     def build(self, plan: Checked, placed: Placed) -> Any:
         """Return the driver of *placed*."""
@@ -115,8 +117,8 @@ class Wiring:
 class _Mortal:
     """Lines that a dead process cannot move."""
 
-    def __init__(self, pins: FaultyPins, world: World) -> None:
-        self._pins, self._world = pins, world
+    def __init__(self, pins: FaultyPins, parts: Parts) -> None:
+        self._pins, self._parts, self._world = pins, parts, parts.world
 
     async def write(self, line: int, high: bool) -> None:
         if not self._world.alive:
@@ -124,6 +126,8 @@ class _Mortal:
         await self._pins.write(line, high)
 
     async def read(self, line: int) -> bool:
+        if line == LID and self._parts.lid_cut:
+            raise BusError("the lid's wire is cut")
         return await self._pins.read(line)
 
     def edges(self, line: int) -> AsyncIterator[Edge]:

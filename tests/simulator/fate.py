@@ -45,7 +45,7 @@ class Fate:
         warm, damp = (2.0, 20.0, 29.0, 31.0, 35.0), (50.0, 75.0, 85.0, 95.0)
         self._often(30.0, lambda: parts.set(Quantity.TEMPERATURE, chance.choice(warm) + chance.random()))
         self._often(40.0, lambda: parts.set(Quantity.HUMIDITY, chance.choice(damp) + chance.random()))
-        self._often(90.0, lambda: parts.set_lid(not parts.lid))
+        self._often(40.0, lambda: parts.set_lid(not parts.lid))
 
     def _clock(self) -> None:
         """A boot without the time, and hands that set the clock."""
@@ -81,7 +81,20 @@ class Fate:
             self._sometime(lambda a=state, b=seconds, c=code: there.fail(a, b, c))  # type: ignore[misc]
 
     def _chips(self) -> None:
-        self._life.parts.plan = NOISE
+        parts = self._life.parts
+        parts.plan = NOISE
+        for _ in range(self._chance.randint(0, 2)):
+            self._sometime(self._cut_the_lid)
+
+    def _cut_the_lid(self) -> None:
+        parts = self._life.parts
+        parts.lid_cut = True
+        self._world.note("the lid's wire is cut")
+
+        def mend() -> None:
+            parts.lid_cut = False
+
+        self._world.after(self._chance.uniform(5.0, 150.0), mend)
 
     def _operator(self) -> None:
         self._often(25.0, self._life.operator.act)
@@ -150,6 +163,7 @@ class Fate:
         self._synchronize()
         life.parts.set(Quantity.TEMPERATURE, 20.0)
         life.parts.set(Quantity.HUMIDITY, 50.0)
+        life.parts.lid_cut = False
         life.parts.set_lid(True)
 
     def _sometime(self, what: Callable[[], None]) -> None:

@@ -26,8 +26,11 @@ _NEWEST = "SELECT body FROM events WHERE kind = 'decision' ORDER BY seq DESC"
 class Pins:
     """Sees every change of a level. *approved* says whether a person's order was accepted."""
 
-    def __init__(self, world: World, parts: Parts, disk: Disk, approved: Callable[[str], bool]) -> None:
+    def __init__(
+        self, world: World, parts: Parts, disk: Disk, per_hour: int, approved: Callable[[str], bool]
+    ) -> None:
         self._world, self._parts, self._disk, self._approved = world, parts, disk, approved
+        self._per_hour = per_hour
         self.on_since: dict[str, float] = {}
         self.moves = 0
         self._off_since: dict[str, float] = {}
@@ -72,7 +75,7 @@ class Pins:
         rested = now - self._off_since.get(name, -HOUR)
         self._expect(rested >= bounds.min_off - SLACK, f"{name} went on after {rested:.3f} s off")
         starts = [start for start in self._starts[name] if now - start < HOUR - SLACK]
-        self._expect(len(starts) < bounds.per_hour, f"{name} went on {len(starts) + 1} times within an hour")
+        self._expect(len(starts) < self._per_hour, f"{name} went on {len(starts) + 1} times within an hour")
         self._starts[name] = [*starts, now]
         self._expect(not self.on_since, f"{name} went on while {[*self.on_since]} was")
         if bounds.lid:

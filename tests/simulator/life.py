@@ -21,7 +21,7 @@ from tests.simulator.operator import Operator
 from tests.simulator.process import Process
 from tests.simulator.record import Books
 from tests.simulator.seams import replaced
-from tests.simulator.setting import Setting, store_of
+from tests.simulator.setting import PER_HOUR, Setting, store_of
 from tests.simulator.subscriber import Subscriber
 from tests.simulator.world import Killed, World
 
@@ -69,7 +69,6 @@ class Life:
 
     def __init__(self, seed: int, setting: Setting, folder: Path, tracing: bool) -> None:
         self.world = world = World(seed, tracing)
-        self._setting = setting
         self._chance = chance = world.random("life")
         world.kinds = sorted(chance.sample(KINDS, chance.randint(2, 5)), key=KINDS.index)
         self._commit = chance.choice((0.2, 1.0, 5.0))
@@ -77,6 +76,8 @@ class Life:
         self._mqtt = config.Mqtt(
             window=chance.choice((1, 2, 4, 16)), batch=chance.choice((1, 3, 20, 100)), no_subscriber=unheard
         )
+        per_hour = chance.choice(PER_HOUR)
+        self._plan = setting.plans[per_hour]
         self.disk = Disk(world, folder)
         self.disk.begin(setting.template)
         self.parts = Parts(world)
@@ -85,7 +86,7 @@ class Life:
         self.subscriber = subscriber
         self.broker = Broker(world, subscriber)
         self.operator = Operator(world, self.broker, subscriber, self.books)
-        self.pins = Pins(world, self.parts, self.disk, self.operator.approved)
+        self.pins = Pins(world, self.parts, self.disk, per_hour, self.operator.approved)
         self.books.seen = self.pins.seen
         self.process: Process | None = None
         self._stopping = asyncio.Event()
@@ -126,7 +127,7 @@ class Life:
         self._stopping = asyncio.Event()
         self.wiring = Wiring(self.parts, LoopClock())
         settings = store_of(self.disk.path, self._commit)
-        process = Process(world, self._setting, settings, self._mqtt, self.wiring, self.books, self._main)
+        process = Process(world, self._plan, settings, self._mqtt, self.wiring, self.books, self._main)
         self.pins.forget()
         world.note(f"process {world.process} begins in {world.boot}")
         return await process.run()
@@ -134,6 +135,12 @@ class Life:
     async def _main(self, process: Process) -> None:
         """Run until a restart is asked for, or the faults are over and everything is delivered."""
         self.process = process
+        try:
+            await self._live(process)
+        finally:
+            self.process = None
+
+    async def _live(self, process: Process) -> None:
         while not self.world.calm:
             with suppress(TimeoutError):
                 async with asyncio.timeout(30.0):

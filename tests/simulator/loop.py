@@ -22,9 +22,15 @@ class Loop(asyncio.BaseEventLoop):
         self._clock_resolution = 8e-10  # else a timer a billionth of a second ahead is due, and time stands
         self._beyond = 0.0  # time that only the dead see
         self._spins = 0
+        self._broken: BaseException | None = None
 
     def time(self) -> float:
         return self.world.now - self.world.booted + self._beyond
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep what would only be logged: a callback that raises is a defect."""
+        if self.world.alive and self._broken is None:
+            self._broken = context.get("exception") or RuntimeError(context["message"])
 
     def select(self, timeout: float | None = None) -> list[Any]:
         """Let time pass until the next timer, or until something happens to the process."""
@@ -34,6 +40,8 @@ class Loop(asyncio.BaseEventLoop):
                 raise Violation(f"{self.world.now:.3f} s: the loop turns without end and no time passes")
             return []
         self._spins = 0
+        if self.world.alive and (broken := self.world.violation or self._broken):
+            raise broken
         if not self.world.alive:
             self._bury(timeout)
         elif not self.world.advance(None if timeout is None else self.world.now + timeout + 1e-9):

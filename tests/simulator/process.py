@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway import config
 from gateway.app.books import Books
+from gateway.app.check import Plan
 from gateway.app.hearing import Hearing
 from gateway.app.pole import Pole
 from gateway.app.recall import recent_orders
@@ -20,7 +21,7 @@ from gateway.reading import Answer, Event, Order, Reading
 from gateway.store import Store, StoreError
 from tests.simulator.chips import Wiring
 from tests.simulator.record import Books as Judge
-from tests.simulator.setting import GATEWAY, PEOPLE, Setting
+from tests.simulator.setting import GATEWAY, PEOPLE
 from tests.simulator.world import World
 
 GRACE = 2.5
@@ -33,7 +34,7 @@ class Process:
     def __init__(
         self,
         world: World,
-        setting: Setting,
+        plan: Plan,
         store: config.Store,
         mqtt: config.Mqtt,
         wiring: Wiring,
@@ -41,7 +42,7 @@ class Process:
         main: Callable[["Process"], Awaitable[None]],
     ) -> None:
         self.world, self.judge = world, judge
-        self._setting, self._settings, self._mqtt = setting, store, mqtt
+        self._plan, self._settings, self._mqtt = plan, store, mqtt
         self._wiring, self._main = wiring, main
         self.desk: Desk | None = None
 
@@ -52,7 +53,7 @@ class Process:
         self.health = Health(clock)
         self._books = Books()
         self.pole = Pole(
-            self._setting.plan, self._wiring, self._books, clock, self.now, self.health,
+            self._plan, self._wiring, self._books, clock, self.now, self.health,
             self._publish, self._announce, self._books, lambda: self._online(),
         )  # type: ignore[arg-type]  # fmt: skip
         await self.pole.make_safe()
@@ -77,11 +78,11 @@ class Process:
         self._delivering = asyncio.create_task(self.delivery.run())
         self._delivering.add_done_callback(self._ended)
         await self.pole.start()
+        self.judge.restored(self)
         for name, sampler in self.pole._samplers.items():
             sampler.jitter = Random(f"{self.world.seed} {name}")
         self.desk = Desk(self.pole.control, await recent_orders(self.store, self.now().time))
         self._announce(Event("lamppost.gateway.started", GATEWAY, self.now(), {}))
-        self.judge.restored(self)
 
     async def submit(self, order: Order) -> Answer:
         """Take an order, as gateway.app.views does."""
@@ -108,7 +109,7 @@ class Process:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if self.world.alive and not task.cancelled() and task.exception() is not None:
-            raise AssertionError("the delivery ended") from task.exception()
+            raise AssertionError(f"the delivery ended: {task.exception()!r}") from task.exception()
 
     def _online(self) -> bool:
         return bool(self.delivery.describe()["state"] == "connected")

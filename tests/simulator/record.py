@@ -25,6 +25,9 @@ SETTLED = 12.0
 """Seconds that the disk must have been well before every reading has to be on it: a failed commit is tried
 again after ten at the latest."""
 
+ENDED = 3.0
+"""Seconds within which control gives a switch back when its time by hand is over."""
+
 _LEDGER = (
     "SELECT leaves.seq, leaf, body FROM leaves LEFT JOIN events ON events.seq = event AND kind = 'decision' "
     "ORDER BY leaves.seq"
@@ -84,7 +87,7 @@ class Books:
         self._cursors: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self._remembered: dict[str, Any] = {}
         self._failed_reads = 0
-        self._leases: dict[str, float] = {}
+        self._leases: dict[str, tuple[float, str]] = {}  # when each ends, and in which boot it began
         self.process: Process | None = None
         self.seen: Callable[[Reading], None] = lambda reading: None
         disk.settled = self.settled
@@ -177,7 +180,10 @@ class Books:
         for name, output in self.process.pole.control._outputs.items():
             if (lease := output.lease) is not None:
                 ends = self._world.now + lease.until.left(self.process.now())
-                first = self._leases.setdefault(lease.order, ends)
+                first, boot = self._leases.setdefault(lease.order, (ends, self._world.boot))
+                if not lease.on and boot != self._world.boot:
+                    continue  # off is safe, and no clock may know how long the machine was away
+                self.expect(self._world.now < first + ENDED, f"{name} is by hand, and its time is over")
                 self.expect(
                     ends <= first + 1.0, f"{name} is by hand for {ends - first:.1f} s longer than was said"
                 )
@@ -197,7 +203,7 @@ class Books:
         """The process came to an orderly end: everything that it was given is in the file."""
         self.process = None
         self._judge_rows()
-        if self._disk.state is State.WELL:
+        if self._disk.state is State.WELL and self._world.now - self._disk.well_since > SETTLED:
             self._judge_lost(self._world.now)
         self._added.clear()
 

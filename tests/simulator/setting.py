@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -29,15 +29,17 @@ class Bounds:
 
     max_on: float
     min_off: float
-    per_hour: int
     lease: float
     lid: bool = False
 
 
 BOUNDS = {
-    "siren": Bounds(max_on=40.0, min_off=6.0, per_hour=3, lease=90.0),
-    "pump": Bounds(max_on=20.0, min_off=12.0, per_hour=5, lease=60.0, lid=True),
+    "siren": Bounds(max_on=40.0, min_off=6.0, lease=90.0),
+    "pump": Bounds(max_on=20.0, min_off=12.0, lease=60.0, lid=True),
 }
+PER_HOUR = (2, 12)
+"""How often a switch may go on in an hour: a life has one of these."""
+
 LID_STALE = 90.0
 """Age [s] beyond which nobody knows whether the lid is closed."""
 
@@ -73,7 +75,7 @@ interval = "120s"
 [device.guard]
 max_on = "40s"
 min_off = "6s"
-per_hour = 3
+per_hour = {0}
 lease = "90s"
 act_unrecorded = false
 [[device]]
@@ -84,7 +86,7 @@ interval = "120s"
 [device.guard]
 max_on = "20s"
 min_off = "12s"
-per_hour = 5
+per_hour = {0}
 lease = "60s"
 permissives = ["lid.closed"]
 excludes = ["siren"]
@@ -117,7 +119,7 @@ veto = "6s"
 grant = {{ by = "M. Byrne", reason = "nobody is there at night", until = {until} }}
 when = "air.humidity >= 80"
 clear = "air.humidity < 70"
-do = [{{ switch = "pump", during = "8s" }}, {{event = "city.damp", subject = "air", data = {{ limit = 80 }}}}]
+do = [{{ switch = "pump", during = "14s" }}, {{event = "city.damp", subject = "air", data = {{ limit = 80 }}}}]
 [[rule.test]]
 given = {{ "air.humidity" = 90.0 }}
 expect = true
@@ -142,7 +144,8 @@ expect = true
 class Setting:
     """What is the same for every life of this machine."""
 
-    plan: Plan
+    plans: Mapping[int, Plan]
+    """By how often a switch may go on in an hour."""
     template: Path
 
 
@@ -156,7 +159,6 @@ def folder() -> Iterator[Path]:
 
 def prepare(folder: Path) -> Setting:
     """Write the configuration into *folder*, check it, and make the empty store."""
-    (folder / "pole.toml").write_text(_POLE)
     day = datetime.now(UTC).date()
     dates = {"until": day + timedelta(days=100), "expires": day + timedelta(days=200)}
     (folder / "rules.toml").write_text(_RULES.format(**dates))
@@ -165,7 +167,11 @@ def prepare(folder: Path) -> Setting:
     with contextlib.closing(opened.connection) as connection:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (EPOCH,))
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return Setting(_timeless(plan(folder / "pole.toml")), template)
+    plans = {}
+    for often in PER_HOUR:
+        (folder / "pole.toml").write_text(_POLE.format(often))
+        plans[often] = _timeless(plan(folder / "pole.toml"))
+    return Setting(plans, template)
 
 
 def _timeless(found: Plan) -> Plan:

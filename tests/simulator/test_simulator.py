@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulator import plants
 from tests.simulator.life import live
+from tests.simulator.plants import PLANTS, Plant, planted
 from tests.simulator.setting import Setting, folder, prepare
+from tests.simulator.world import Violation
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -49,3 +52,26 @@ def test_a_seed_is_the_same_life_in_another_process(setting: Setting, place: Pat
             check=True,
         )
         assert found.stdout.rstrip().endswith(f"trace {here}")
+
+
+def found(plant: Plant, setting: Setting, place: Path) -> int:
+    """Return the first seed that breaks a promise because of a planted defect. Fails where none does."""
+    with planted(plant):
+        for seed in range(1, PLANTS[plant] + 1):
+            try:
+                live(seed, setting, place)
+            except Violation:
+                return seed
+    raise AssertionError(f"{plant.__name__} was not found within {PLANTS[plant]} seeds")
+
+
+def test_a_planted_defect_is_found(setting: Setting, place: Path) -> None:
+    """The quick one of the defects that are planted; all of them are slow."""
+    assert found(plants.a_decision_is_recorded_after_the_pin, setting, place)
+    assert live(1, setting, place).records, "and it is the plant that was found"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+def test_every_planted_defect_is_found(plant: Plant, setting: Setting, place: Path) -> None:
+    assert found(plant, setting, place)

@@ -55,6 +55,7 @@ class World:
         """When the wall clock was last set."""
         self.calm = False
         """Whether the faults are over for good."""
+        self.violation: Violation | None = None
         self.steps = 0
         self.kinds: list[str] = []
         self.lines: list[str] | None = [] if tracing else None
@@ -125,6 +126,7 @@ class World:
             self.lines.append(line)
 
     def expect(self, holds: object, what: str) -> None:
-        """Raise Violation unless *holds*."""
+        """Raise Violation unless *holds*: here, and also where the gateway itself would hold it up."""
         if not holds:
-            raise Violation(f"{self.now:.3f} s: {what}")
+            self.violation = Violation(f"{self.now:.3f} s: {what}")
+            raise self.violation
