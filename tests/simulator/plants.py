@@ -1,4 +1,4 @@
-"""Defects to plant in the real code: each is a slip that somebody could make. The simulator must find them."""
+"""Defects to plant in the real code, slips that somebody could make. The simulator must find every one."""
 
 import asyncio
 from collections.abc import Callable, Iterator

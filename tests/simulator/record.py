@@ -25,8 +25,8 @@ SETTLED = 12.0
 """Seconds that the disk must have been well before every reading has to be on it: a failed commit is tried
 again after ten at the latest."""
 
-ENDED = 3.0
-"""Seconds within which control gives a switch back when its time by hand is over."""
+ENDED = 25.0
+"""Seconds within which control gives a switch back when its time by hand is over: its idle turn, and more."""
 
 _LEDGER = (
     "SELECT leaves.seq, leaf, body FROM leaves LEFT JOIN events ON events.seq = event AND kind = 'decision' "
@@ -180,7 +180,8 @@ class Books:
         for name, output in self.process.pole.control._outputs.items():
             if (lease := output.lease) is not None:
                 ends = self._world.now + lease.until.left(self.process.now())
-                first, boot = self._leases.setdefault(lease.order, (ends, self._world.boot))
+                noted = max(ends, self._world.now), self._world.boot
+                first, boot = self._leases.setdefault(lease.order, noted)
                 if not lease.on and boot != self._world.boot:
                     continue  # off is safe, and no clock may know how long the machine was away
                 self.expect(self._world.now < first + ENDED, f"{name} is by hand, and its time is over")

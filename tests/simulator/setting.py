@@ -119,7 +119,7 @@ veto = "6s"
 grant = {{ by = "M. Byrne", reason = "nobody is there at night", until = {until} }}
 when = "air.humidity >= 80"
 clear = "air.humidity < 70"
-do = [{{ switch = "pump", during = "14s" }}, {{event = "city.damp", subject = "air", data = {{ limit = 80 }}}}]
+do = [{{ switch = "pump", during = "14s" }}, {{ event = "city.damp", subject = "air" }}]
 [[rule.test]]
 given = {{ "air.humidity" = 90.0 }}
 expect = true
