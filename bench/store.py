@@ -15,6 +15,7 @@ import random
 import resource
 import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -107,12 +108,12 @@ def processor() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def drained(path: Path, limit: int = 800) -> float:
+async def drained(path: Path) -> float:
     """Return the seconds in which all is read, as the delivery asks for it: eight batches of 100."""
-    store = await Store.open(config.Store(path=path), "bench", now=NOW)
+    store = await Store.open(config.Store(path=path, max_size=8 << 30), "bench", now=NOW)
     began, seq = time.perf_counter(), 0
-    while rows := await store.after(Lane.TELEMETRY, seq, limit):
-        seq = rows[-1].seq
+    while runs := await store.batches(Lane.TELEMETRY, seq, 100, 128 << 10, 8):
+        seq = runs[-1].last
         await store.delivered(Lane.TELEMETRY, seq)
     took = time.perf_counter() - began
     await store.close()
@@ -134,7 +135,19 @@ def selected(path: Path, records: list[Reading], limit: int = 800) -> float:
 
 
 async def waiting(path: Path, count: int) -> tuple[float, float]:
-    """Return the seconds that opening takes, and those to the first batch, with *count* readings held.
+    """Return the seconds that opening takes, and those to the first batch, with *count* readings held."""
+    await holding(path, count)
+    began = time.perf_counter()
+    store = await Store.open(config.Store(path=path, max_size=8 << 30), "bench", now=NOW)
+    there = time.perf_counter() - began
+    assert len(await store.after(Lane.TELEMETRY, 0, 100)) == 100
+    first = time.perf_counter() - began
+    await store.close()
+    return there, first
+
+
+async def holding(path: Path, count: int) -> None:
+    """Make a store that holds *count* readings.
 
     The rows are copied within the file: that many commits would take as long as living through them.
     """
@@ -150,13 +163,39 @@ async def waiting(path: Path, count: int) -> tuple[float, float]:
         db.execute("UPDATE lane SET high = ? WHERE name = 'telemetry'", (count,))
         db.commit()
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    began = time.perf_counter()
-    store = await Store.open(config.Store(path=path, max_size=8 << 30), "bench", now=NOW)
-    there = time.perf_counter() - began
-    assert len(await store.after(Lane.TELEMETRY, 0, 100)) == 100
-    first = time.perf_counter() - began
-    await store.close()
-    return there, first
+
+
+def growth(home: Path, most: int) -> None:
+    """Print how long a backlog takes to be read, and the memory, as it grows tenfold up to *most* readings.
+
+    Each in a process of its own, whose memory has seen nothing else.
+    """
+    count = 10_000
+    while count <= most:
+        path = home / f"growth{count}.db"
+        asyncio.run(holding(path, count))
+        command = [sys.executable, __file__, "--drain", str(path)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        took, before, after = map(float, said)
+        print(
+            f"  {count:>9} held: read in {took:8.3f} s, {took / count * 1e6:5.2f} µs each; "
+            f"memory {before:.1f} MB when opened, {after:.1f} MB at the most"
+        )
+        path.unlink()
+        count *= 10
+
+
+def drain_alone(path: Path) -> None:
+    """Drain *path*; print the seconds, and this process's memory before and at its highest [MB]."""
+
+    async def opened_once() -> None:
+        store = await Store.open(config.Store(path=path, max_size=8 << 30), "bench", now=NOW)
+        await store.close()
+
+    asyncio.run(opened_once())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    took = asyncio.run(drained(path))
+    print(took, before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 async def latency(path: Path, number: int = 200) -> list[float]:
@@ -202,25 +241,17 @@ async def trickle(path: Path, seconds: int) -> tuple[float, list[tuple[object, .
     return spent / seconds / 20, kept(path)
 
 
-async def stall(path: Path, seconds: float) -> float:
-    """Return by how much the loop was late at the worst, at a hundred readings a second."""
-    store = await Store.open(config.Store(path=path), "bench", now=NOW)
-    records, worst = readings(int(100 * seconds)), 0.0
-    for one in records:
-        store.add(one)
-        began = time.perf_counter()
-        await asyncio.sleep(0.01)
-        worst = max(worst, time.perf_counter() - began - 0.01)
-    await store.close()
-    return worst
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("directory", nargs="?", help="where to write: on the disk that is to be measured")
     parser.add_argument("--seconds", type=int, default=3000, help="seconds of life to write (default 3000)")
     parser.add_argument("--readings", type=int, default=5_000_000, help="held when a store is opened")
+    parser.add_argument("--full", action="store_true", help="let the backlog grow to ten million readings")
+    parser.add_argument("--drain", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.drain:
+        drain_alone(options.drain)
+        return
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         home = Path(name)
         print(f"{ROWS} readings, {GROUP} a commit, synchronous=FULL, best of 3")
@@ -237,13 +268,15 @@ def main() -> None:
             f"20 values/s, 1 commit/s, delivered: {life:.0f} bytes written/value ({daily:.2f} GB/day); "
             f"executemany alone {floor:.0f}, ratio {life / floor:.2f}"
         )
-        print(f"100 readings/s: the loop is late by {asyncio.run(stall(home / 'stall.db', 5)) * 1000:.1f} ms")
         there, first = asyncio.run(waiting(home / "waiting.db", options.readings))
         size = (home / "waiting.db").stat().st_size / 1e6
         print(
             f"{options.readings} readings held ({size:.0f} MB): open in {there * 1000:.1f} ms, "
             f"first batch after {first * 1000:.1f} ms"
         )
+        (home / "waiting.db").unlink()
+        print("a backlog as it grows:")
+        growth(home, 10_000_000 if options.full else 1_000_000)
 
 
 def bulk(home: Path, quantities: tuple[Quantity, ...]) -> None:

@@ -91,10 +91,11 @@ class Drain:
         return self._next() is not None
 
     async def fill(self) -> None:
-        """Send as much as the window allows."""
+        """Send as much as the window allows, letting everybody else have a turn after each message."""
         self.receipts.review(_monotonic())
         while (lane := self._next()) is not None:
             await self._send(lane)
+            await asyncio.sleep(0)
 
     def answer(self, answer: Answer, verdict: Verdict) -> bool:
         """Take the broker's answer. False when the message was not one of a lane's."""
