@@ -114,6 +114,15 @@ def test_nobody_can_pause_for_more_than_an_hour_of_any_day(wishes: list[tuple[fl
         assert sum(b - a for a, b in idle) <= PAUSE * (1 + now // DAY) + 1e-3
 
 
+def test_limits_hold_for_a_day_at_most_whatever_they_say() -> None:
+    pace = Pace(100.0, 0.0)
+    pace.obey(Limits(10.0, None, None, WALL + 1e9), WALL, 5.0)
+    pace.resume(5.0 + DAY - 1)
+    assert pace.limits is not None
+    pace.resume(5.0 + DAY)
+    assert pace.limits is None
+
+
 def test_limits_are_heard_again_without_growing() -> None:
     pace = Pace(100.0, 0.0)
     for minute in range(200):
