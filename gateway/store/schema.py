@@ -93,15 +93,22 @@ def migrate(connection: sqlite3.Connection, version: int, gateway: str) -> None:
     with db.atomic():
         for step in MIGRATIONS[version:]:
             step(db)
-        for key, value in (("schema", str(VERSION)), ("least", str(least())), ("gateway", gateway), ("owner", owner(gateway))):
+        (epoch,) = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        named = {
+            "schema": str(VERSION),
+            "least": str(least()),
+            "gateway": gateway,
+            "check": check(epoch, gateway),
+        }
+        for key, value in named.items():
             db.table("meta").insert({"key": key, "value": value}, replace=True)
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def owner(gateway: str) -> str:
-    """Return what a file says of its gateway beside the name: a damaged name is not another gateway's."""
-    return f"{zlib.crc32(gateway.encode()):08x}"
+def check(epoch: str, gateway: str) -> str:
+    """Return what tells a damaged epoch or name from another one; files from before it have none."""
+    return f"{zlib.crc32(f'{epoch} {gateway}'.encode()):08x}"
 
 
 def inconsistency(connection: sqlite3.Connection) -> str:
@@ -112,8 +119,8 @@ def inconsistency(connection: sqlite3.Connection) -> str:
         return "its header and its tables disagree about its version"
     if not _EPOCH.fullmatch(str(meta.get("epoch"))) or "gateway" not in meta:
         return "it does not say which epoch and gateway it belongs to"
-    if "owner" in meta and meta["owner"] != owner(str(meta["gateway"])):
-        return "the name of its gateway is damaged"
+    if meta.get("check", sound := check(str(meta["epoch"]), str(meta["gateway"]))) != sound:
+        return "its epoch or the name of its gateway is damaged"
     lanes = {name: numbers for name, *numbers in connection.execute("SELECT name, high, cursor FROM lane")}
     numbers = [number for lane in ("telemetry", "events") for number in lanes.get(lane, [None])]
     ranges = connection.execute("SELECT first, last FROM dropped").fetchall()

@@ -13,8 +13,8 @@ from gateway import config
 from gateway.clock import Instant, LoopClock, Now
 from gateway.reading import Decision, Lane, Record, lane_of
 from gateway.store.blocks import Cut, Run
-from gateway.store.errors import StoreError, advice
-from gateway.store.file import Lock, open_database
+from gateway.store.errors import StoreError, advice, outside
+from gateway.store.file import Lock, mark_damaged, open_database
 from gateway.store.form import Press, parsed
 from gateway.store.keeper import Keeper, Terms
 from gateway.store.ledger import DECISION, Head, Ledger, Linker, spelled
@@ -83,11 +83,25 @@ class Store:
         lock = Lock(path)
         writer = Worker("store-writer")
 
-        def begin() -> tuple[str, Log, Ledger | None, list[Wreck]]:
+        def look() -> tuple[str, Log, Ledger | None, list[Wreck]]:
             opened = open_database(path, gateway, settings.max_size)
-            ledger = Ledger(opened.connection, linker) if linker else None
-            log = Log(opened.connection, path, ledger)
-            return opened.epoch, log, ledger, salvage(opened, log, gateway, now(), ledger, path)
+            try:
+                ledger = Ledger(opened.connection, linker) if linker else None
+                log = Log(opened.connection, path, ledger)
+                log.tallies()
+                return opened.epoch, log, ledger, salvage(opened, log, gateway, now(), ledger, path)
+            except BaseException:
+                opened.connection.close()
+                raise
+
+        def begin() -> tuple[str, Log, Ledger | None, list[Wreck]]:
+            try:
+                return look()
+            except sqlite3.Error as error:
+                if outside(error):
+                    raise
+                mark_damaged(path)  # in a way that the look before did not find
+                return look()
 
         try:
             epoch, log, ledger, wrecks = await writer.call(begin)
