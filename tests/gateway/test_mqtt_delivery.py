@@ -153,6 +153,26 @@ def test_cut_connections_lose_nothing_and_keep_the_order(broker: Broker) -> None
     asyncio.run(main())
 
 
+@needs_mosquitto
+@pytest.mark.parametrize("protocol", [{}, {"protocol": "3.1.1", "refusals": "unseen"}], ids=["5", "3.1.1"])
+def test_the_broker_remembers_the_session_over_a_broken_connection(mosquitto: Start, protocol: Any) -> None:
+    """So that what was ordered in between still comes."""
+
+    async def main() -> None:
+        broker = mosquitto("allow_anonymous true")
+        outbox = Memory()
+        async with running(settings(broker, **protocol), outbox) as delivery:
+            outbox.fill(Lane.EVENTS, 1)
+            await until(lambda: outbox.cursors[Lane.EVENTS] == 1)
+            assert delivery.describe()["session"] is False
+            cut(delivery)
+            await until(lambda: delivery.describe()["state"] == "connecting")
+            await until(lambda: delivery.describe()["state"] == "connected")
+            assert delivery.describe()["session"] is True
+
+    asyncio.run(main())
+
+
 def test_a_restart_goes_on_where_the_store_says(broker: Broker, tmp_path: Path) -> None:
     async def main() -> None:
         path, now = config.Store(path=tmp_path / "store.db", commit=0.05), Now()
