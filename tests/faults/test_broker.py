@@ -20,8 +20,9 @@ BACK = 10.0
 """Within this the daemon delivers again, the random wait of `mqtt.backlog_jitter` aside [s]."""
 JITTER = 5.0
 """That wait at the longest [s]."""
-FLAT = 3 << 20
-"""How much the memory may grow: buffers of the connection, not the backlog [bytes]."""
+FLAT = 4 << 20
+"""How much the memory may grow: caches and the buffers of the connection, not the backlog, of which two
+minutes would be 5,000 records [bytes]."""
 NOTICED = 2.5 * KEEPALIVE
 """Within this a dead connection is noticed [s]."""
 USUAL, BATCH, WINDOW = 20, 100, 16
