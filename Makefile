@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-.PHONY: help demo test test-hardware test-faults check clean lock
+.PHONY: help demo test test-hardware test-faults simulate check clean lock
 .DELETE_ON_ERROR:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make test-hardware   the drivers on real /dev/i2c-N and /dev/gpiochipN, the unit under systemd, a day in"
 	@echo "             virtual time (builds a kernel once; some minutes more; docs/hardware-tests.md)"
 	@echo "make test-faults   kills, power cuts, failing and full disks, damaged files, wrong clocks (minutes; FULL=1: longer)"
+	@echo "make simulate  ten thousand lives of a gateway, each from a seed (see docs/simulator.md)"
 	@echo "make check   style, types and the import rule"
 	@echo "make clean   remove $(VENV) and everything else that was made"
 	@echo "make lock    pin the requirements anew (needs uv)"
@@ -40,6 +41,9 @@ test-hardware: $(VENV)/dev.made
 # Needs a C compiler; where faketime or mosquitto is not installed, it says which rows were not done.
 test-faults: $(VENV)/dev.made
 	@FULL=$(FULL) $(BIN)/python -m tests.faults $(ARGS)
+
+simulate: $(VENV)/dev.made
+	$(BIN)/python -m tests.simulator --seeds 1:10000 $(ARGS)
 
 check: $(VENV)/dev.made
 	$(BIN)/python -m ruff check .

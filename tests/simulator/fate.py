@@ -50,7 +50,7 @@ class Fate:
     def _clock(self) -> None:
         """A boot without the time, and hands that set the clock."""
         self._unsure(self._chance.choice((-25 * YEAR, -3600.0, 86400.0, 0.5)))
-        for _ in range(self._chance.randint(0, 2)):
+        for _ in range(self._chance.randint(1, 3)):
             wrong = self._chance.choice((-3600.0, 86400.0, -40.0, 3600.0))
             self._sometime(lambda wrong=wrong: self._unsure(wrong))  # type: ignore[misc]
 

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from paho.mqtt.client import topic_matches_sub
+
 from gateway.config import Mqtt
 from gateway.mqtt.link import ANSWER, LARGEST, OVERHEAD, Answer, Granted, Listener, Refused
 
@@ -31,7 +33,7 @@ class Link:
         self.lost_code = 0
         self.up = False
         self.granted = Granted(0, 0, False)
-        self.listener: Listener | None = None
+        self.listeners: dict[str, Listener] = {}
         self.wake = wake
         self._broker = broker
         self._mid = 0
@@ -63,7 +65,7 @@ class Link:
     def fits(self, topic: str, payload: bytes) -> bool:
         return len(topic.encode()) + len(payload) + OVERHEAD <= self.granted.packet
 
-    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool, about: object = None) -> int:
         self._mid = self._mid % 65535 + 1
         if qos:
             self.out[self._mid] = (topic, payload)
@@ -71,13 +73,19 @@ class Link:
         return self._mid
 
     def listen(self, filter: str, listener: Listener) -> None:
-        self.listener = listener
+        self.listeners[filter] = listener
 
     def close(self) -> None:
         self._broker.hang_up(self)
         self.up = False
         self.lost = "closed"
         self.wake()
+
+    def heard(self, topic: str, payload: bytes, retained: bool) -> None:
+        """A message for the gateway."""
+        for filter, listener in self.listeners.items():
+            if topic_matches_sub(filter, topic):
+                listener(topic, payload, retained)
 
     # What the broker does
 

@@ -9,6 +9,9 @@ from tests.simulator.world import Violation, World
 SPINS = 20_000
 """Turns without any time passing after which the process counts as hung in a circle."""
 
+TURNS = 60_000
+"""Turns in one process' life, of some thousands, after which it counts as one that never rests."""
+
 _BURIAL = 600.0  # [s] of its own time that a dead process' tasks may take to end
 
 
@@ -21,7 +24,7 @@ class Loop(asyncio.BaseEventLoop):
         self._selector = self
         self._clock_resolution = 8e-10  # else a timer a billionth of a second ahead is due, and time stands
         self._beyond = 0.0  # time that only the dead see
-        self._spins = 0
+        self._spins = self._turns = 0
         self._broken: BaseException | None = None
 
     def time(self) -> float:
@@ -34,6 +37,9 @@ class Loop(asyncio.BaseEventLoop):
 
     def select(self, timeout: float | None = None) -> list[Any]:
         """Let time pass until the next timer, or until something happens to the process."""
+        self._turns += 1
+        if self._turns > TURNS:
+            raise Violation(f"{self.world.now:.3f} s: the process has turned {TURNS} times, and never rests")
         if timeout is not None and timeout <= 0:
             self._spins += 1
             if self._spins > SPINS:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.ledger.tree import leaf as leaf_of
 from gateway.ledger.verify import verify
+from gateway.mqtt.outbox import Run
 from gateway.reading import Decision, Event, Lane, Reading, Record
 from gateway.store import Store
 from gateway.store.form import Columns, Decoder
-from gateway.store.log import Stored
 from gateway.store.schema import VERSION
 from tests.simulator.chips import Parts
 from tests.simulator.disk import Disk, State
@@ -56,8 +56,8 @@ class Outbox:
     async def changed(self) -> None:
         await self.store.changed()
 
-    async def after(self, lane: Lane, seq: int, limit: int) -> Sequence[Stored]:
-        return await self.store.after(lane, seq, limit)
+    async def batches(self, lane: Lane, seq: int, records: int, size: int, most: int) -> Sequence[Run]:
+        return await self.store.batches(lane, seq, records, size, most)
 
     async def delivered(self, lane: Lane, upto: int) -> None:
         self.books.delivered(lane, upto)
