@@ -56,6 +56,8 @@ def the_window_is_not_the_brokers() -> tuple[Any, str, Any]:
 def a_new_session_goes_on_where_the_old_one_ended() -> tuple[Any, str, Any]:
     def begin(self: drain.Drain) -> None:
         self.progress = False
+        for feed in self._feeds.values():
+            feed.forget()
 
     return drain.Drain, "begin", begin
 
@@ -196,7 +198,7 @@ PLANTS: dict[Plant, int] = {
     an_override_never_ends: 80,
     an_override_ends_by_the_wall_clock_alone: 500,
     a_rule_that_fired_begins_anew_at_a_start: 20,
-    an_order_is_forgotten_at_a_start: 100,
+    an_order_is_forgotten_at_a_start: 600,
     a_checksum_is_not_checked: 10,
 }
 """Each defect, and the seeds within which it must be found."""
