@@ -80,9 +80,14 @@ class Drain:
             lane.cut_off()
 
     def due(self) -> float:
-        """Return when a lane that waits may go on [s, monotonic]; infinity when none waits."""
+        """Return when a lane that waits may go on [s, monotonic]; infinity when none waits.
+
+        A moment that passes while we look at it must not be missed: nothing else might wake us.
+        """
         now = _monotonic()
-        moments = (max(lane.resume, self._paced(lane, now)) for lane in self._behind())
+        moments = [max(lane.resume, self._paced(lane, now)) for lane in self._behind()]
+        if self.ready():
+            return now
         paused = min((moment for moment in moments if moment > now), default=float("inf"))
         return min(paused, self.receipts.due())
 

@@ -12,6 +12,7 @@ from gateway.clock import Now
 from gateway.config import Mqtt
 from gateway.mqtt import face, link
 from gateway.mqtt.backoff import Backoff
+from gateway.mqtt.pace import Pace
 from gateway.reading import Lane, Reading
 from tests.brokers import Publish, Scripted, maximum_packet_size, receive_maximum, server_keep_alive
 from tests.gateway.mqtt_rig import Memory, in_order, running, until
@@ -67,6 +68,24 @@ def test_the_setting_is_a_limit_as_well() -> None:
                 await until(lambda: broker.most == 5)
                 await asyncio.sleep(0.05)
                 assert (broker.most, delivery.describe()["in_flight"]) == (5, 5)
+
+    asyncio.run(main())
+
+
+def test_a_wait_that_ends_while_it_is_looked_at_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        asked: list[float] = []
+
+        def resume(_: Pace, now: float) -> float:
+            asked.append(now)
+            return now + 1e-6 if len(asked) == 1 else now
+
+        monkeypatch.setattr(Pace, "resume", resume)
+        async with Scripted(judge=lambda _: None) as broker:
+            outbox = Memory()
+            outbox.fill(Lane.TELEMETRY, 10)
+            async with running(settings(broker), outbox):
+                await until(lambda: numbers(broker), 3)
 
     asyncio.run(main())
 
