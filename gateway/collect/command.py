@@ -12,8 +12,9 @@ from gateway import config
 from gateway.collect import report
 from gateway.collect.account import books
 from gateway.collect.file import File, Unusable
-from gateway.mqtt.collect import Collector, Message, Publish, Records, read
+from gateway.mqtt.collect import Collector, Publish
 from gateway.mqtt.completeness import Completeness, Malformed, Numbering
+from gateway.mqtt.heard import Message, Records, read
 from gateway.mqtt.holes import Range, printable
 from gateway.mqtt.receipts import receipt
 from gateway.mqtt.topics import receipts

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.mqtt.collect import Records, Said, Stranger
 from gateway.mqtt.completeness import LANES, Malformed, Numbering, gap_of
+from gateway.mqtt.heard import Records, Said, Stranger
 from gateway.mqtt.holes import Range
 
 APPLICATION, VERSION = 0x4C616D63, 1

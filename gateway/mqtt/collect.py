@@ -4,16 +4,13 @@ This is done with paho-mqtt, not with aiomqtt: that acknowledges a message the m
 anybody could write it down (docs/decisions/0012-the-collector-acknowledges-last.md).
 """
 
-import json
-import re
 import select
 import socket
 import ssl
 import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import paho.mqtt.client as paho
 from paho.mqtt import MQTTException
@@ -25,9 +22,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gateway.config import Mqtt
 from gateway.mqtt import security
 from gateway.mqtt.backoff import Backoff
-from gateway.mqtt.completeness import Malformed, Received, read_batch, read_object
-from gateway.mqtt.compress import plain
-from gateway.mqtt.topics import collected, parse
+from gateway.mqtt.heard import Message
+from gateway.mqtt.topics import collected
 
 SESSION = 7 * 86400
 """How long a broker keeps what comes while the collector is away [s]; brokers may have their own limit."""
@@ -37,82 +33,12 @@ GATHER = 0.05
 """How long messages are gathered for one transaction [s]."""
 ANSWER = 10.0
 """How long a broker may take to answer a CONNECT [s]."""
-_RECORDS, _BETWEEN = '"records":[', re.compile(r"[\s,]*")
 _MALFORMED = (ValueError, LookupError, struct.error, MQTTException)
 
 
-class Message(NamedTuple):
-    """What arrived. *mid* is its number at the broker; 0: nobody waits for an acknowledgement."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    mid: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """A batch, and the text of each of its records to the letter."""
-
-    batch: Received
-    texts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a gateway says of itself: `status` or `meta`, as JSON text."""
-
-    gateway: str
-    face: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stranger:
-    """A message that is not what its topic promises, and why."""
-
-    topic: str
-    why: str
-    payload: bytes
-
-
-Found: TypeAlias = Records | Said | Stranger
 Publish: TypeAlias = Sequence[tuple[str, bytes]]
 Take: TypeAlias = Callable[[Sequence[Message]], Publish]
 """Makes messages durable, or raises; returns what is to be published once they are."""
-
-
-def read(prefix: str, message: Message) -> Found:
-    """Return what *message* is. Nothing that a stranger could send makes it raise."""
-    topic, payload = message.topic, message.payload
-    where = parse(prefix, topic)
-    try:
-        if where is None or where.face not in ("log", "status", "meta"):
-            raise Malformed("a collector does not listen to its topic")
-        if where.face == "log":
-            batch = read_batch(payload, where.gateway, where.name)
-            return Records(batch, _texts(payload, batch))
-        if read_object(payload).get("gateway") != where.gateway:
-            raise Malformed("it names another gateway than its topic")
-        return Said(where.gateway, where.face, payload.decode())
-    except (Malformed, UnicodeDecodeError) as error:
-        return Stranger(topic, str(error), payload)
-
-
-def _texts(payload: bytes, batch: Received) -> tuple[str, ...]:
-    """Return each record's text as it stands in the payload: hashes are made over it. Raises Malformed."""
-    text, decoder = plain(payload).decode(), json.JSONDecoder()
-    at, found = text.find(_RECORDS) + len(_RECORDS), list[str]()
-    try:
-        for record in batch.records:
-            start = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
-            again, at = decoder.raw_decode(text, start)
-            if again != record:
-                raise ValueError
-            found.append(text[start:at])
-    except (ValueError, RecursionError):
-        raise Malformed("its records do not stand in it one behind the other") from None
-    return tuple(found)
 
 
 class _Lost(Exception):
@@ -157,7 +83,9 @@ class Collector:
         self._bell.send(b"x")
 
     def close(self) -> None:
-        """Let go of what `stop` needs, once nobody calls it any more."""
+        """Let go of all sockets, once nobody calls `stop` any more."""
+        client = self._client  # it closes its own when nobody refers to it: not even its callbacks
+        client.on_connect = client.on_disconnect = client.on_message = client.on_subscribe = None
         self._bell.close()
         self._wake.close()
 

@@ -16,8 +16,8 @@ from gateway.collect import file as files
 from gateway.collect import report
 from gateway.collect.account import Account, books
 from gateway.collect.file import File, Unusable
-from gateway.mqtt.collect import Message, Records, Said, Stranger, read
 from gateway.mqtt.compress import compressed
+from gateway.mqtt.heard import Message, Records, Said, Stranger, read
 
 EVENT = '{"kind":"event","time":5.5,"type":"lamppost.flood","subject":"river","data":{"note":"Ü ✓"}}'
 

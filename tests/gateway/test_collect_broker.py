@@ -20,7 +20,8 @@ from gateway.collect.account import books
 from gateway.collect.file import File
 from gateway.config import ConfigError, Mqtt
 from gateway.mqtt.backoff import Backoff
-from gateway.mqtt.collect import Collector, Message, Publish, read
+from gateway.mqtt.collect import Collector, Publish
+from gateway.mqtt.heard import Message, read
 from gateway.reading import Lane
 from tests.brokers import Broker, Mosquitto, Scripted, needs_mosquitto
 from tests.gateway.mqtt_rig import Memory, running, until

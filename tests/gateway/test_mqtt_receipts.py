@@ -16,7 +16,8 @@ from gateway.collect.file import File
 from gateway.config import Mqtt
 from gateway.mqtt import receipts
 from gateway.mqtt.backoff import Backoff
-from gateway.mqtt.collect import Message, Publish
+from gateway.mqtt.collect import Publish
+from gateway.mqtt.heard import Message
 from gateway.mqtt.receipts import AHEAD, FIRST, LONGEST, Progress, Unfit, receipt
 from gateway.reading import Lane
 from tests.brokers import Broker, Scripted
