@@ -136,14 +136,6 @@ def read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def beside(path: Path) -> sqlite3.Connection:
-    """Open the database, which is there, for moving the log's pages into it as safely as the writer does."""
-    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None)
-    for pragma in ("synchronous = FULL", "wal_autocheckpoint = 0", "busy_timeout = 0", "cache_size = -64"):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
-
-
 def mark_damaged(path: Path) -> None:
     """Leave a note that the file is damaged, so that the next start moves it aside without a long look."""
     with contextlib.suppress(OSError):

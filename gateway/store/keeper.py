@@ -20,7 +20,6 @@ from gateway.store.log import Change, Log
 from gateway.store.memory import Memory, Text
 from gateway.store.pending import Batch, Pending, Row
 from gateway.store.reader import Reader
-from gateway.store.sweep import Sweeper
 from gateway.store.tally import Drop, Tally
 from gateway.store.wear import Wear
 from gateway.store.worker import Worker
@@ -96,9 +95,6 @@ class Keeper:
         self._checker = Reader(path, "store-check")
         self._checking: asyncio.Task[None] | None = None
         self._check_at = clock.monotonic() + _CHECK[0]
-        self._sweeper = Sweeper(path)
-        self._sweeping: asyncio.Task[None] | None = None
-        self._behind = False  # the last sweep left pages: the writer must pause for the next one
         self._checked: float | None = None  # when the whole file was last found to be sound
 
     async def start(self) -> None:
@@ -222,7 +218,7 @@ class Keeper:
             self._checking.cancel()
         done, _ = await asyncio.wait({self._task}, timeout=patience)
         self._task.cancel()
-        await asyncio.gather(self._checker.close(), self._sweeper.close())
+        await self._checker.close()
         for task in done:
             await task  # raises what ended it, if a defect did
 
@@ -277,7 +273,7 @@ class Keeper:
         if now - self._trimmed >= _TRIM:
             await self._trim(now)
         if self._log.full_of_pages:
-            await self._empty()
+            await self._checkpoint()
         if now >= self._check_at:
             self._check_at = now + _CHECK[1]
             self._checking = asyncio.create_task(self._check(), name="store-check")
@@ -404,41 +400,17 @@ class Keeper:
             self._released = False
             _log.warning("store: the disk has room again")
 
-    async def _empty(self) -> None:
-        """Empty the log beside the writer, which waits only where it has filled too much of it meanwhile."""
-        if not self._behind and (self._sweeping is None or self._sweeping.done()):
-            self._sweeping = asyncio.create_task(self._sweep(), name="store-sweep")
-        if self._sweeping is not None and self._log.overfull:
-            await self._sweeping
-        if self._behind:
-            await self._checkpoint()
-
-    async def _sweep(self) -> None:
-        """Empty the log while commits go on. SQLite begins it anew only where none came meanwhile."""
-        before = self._log.transactions
-        try:
-            complete = await self._sweeper.sweep() and self._log.transactions == before
-            if complete:
-                await self._writer.call(lambda: self._log.swept(complete))
-            self._emptied(complete)
-        except sqlite3.Error as error:
-            self._behind = True
-            self.neglect("checkpoint", error)
-
     async def _checkpoint(self, *, fully: bool = False) -> None:
-        """Empty the log while commits wait."""
         try:
-            self._emptied(await self._write(lambda: self._log.checkpoint(fully=fully)))
+            complete = await self._write(lambda: self._log.checkpoint(fully=fully))
+            if not complete and (size := log_size(self._path)) > _SWOLLEN:
+                raise Swollen(
+                    f"another program reads the store and does not end; its log has grown to {size >> 20} MiB"
+                )
         except sqlite3.Error as error:
             self.neglect("checkpoint", error)
-
-    def _emptied(self, complete: bool) -> None:
-        self._behind = not complete
-        if not complete and (size := log_size(self._path)) > _SWOLLEN:
-            raise Swollen(
-                f"another program reads the store and does not end; its log has grown to {size >> 20} MiB"
-            )
-        self.neglect("checkpoint", None)
+        else:
+            self.neglect("checkpoint", None)
 
     async def _finish(self) -> None:
         """Do the last writes, as far as the disk takes them."""
@@ -447,8 +419,6 @@ class Keeper:
             await self._commit()
         while self._drops and not self._problem:
             await self._drop()
-        if self._sweeping is not None:
-            await self._sweeping
         if not self._problem:
             await self._save()
             await self._checkpoint(fully=True)

@@ -21,13 +21,11 @@ from gateway.store.ledger import Ledger
 from gateway.store.memory import Text
 from gateway.store.pending import Batch, Row, row_of, row_of_gap
 from gateway.store.schema import VERSION
-from gateway.store.sweep import moved
 from gateway.store.tally import Drop, Tally
 from gateway.store.thin import thinned
 
 CHUNK = 5000  # rows that one DELETE takes: 1.7 ms, and the WAL stays small
 _CHECKPOINT = 2 << 20  # bytes in the WAL after which they go into the database
-_OVERFULL = 5 * _CHECKPOINT // 4  # bytes in it after which the next commit waits for that
 _TREES = 6  # pages that a transaction changes beside those of its rows
 _PORTION = 1000  # readings that are thinned at once: some 15 ms in the writer's thread
 _TRIES = 4  # portions that are looked at for one commit
@@ -76,8 +74,6 @@ class Log:
         self._path = path
         self._inode = os.stat(path).st_ino
         self._highs: dict[Lane, int] = {lane: self._high(lane) for lane in Lane}
-        self.transactions = 0
-        """How many have become durable."""
         self._buried = 0  # transactions whose sync failed
         self._unchecked = 0  # bytes written since the last complete checkpoint, estimated
         (self._page,) = connection.execute("PRAGMA page_size").fetchone()
@@ -158,24 +154,16 @@ class Log:
         """Whether it is time for a checkpoint. May be asked from any thread."""
         return self._unchecked >= _CHECKPOINT
 
-    @property
-    def overfull(self) -> bool:
-        """Whether a checkpoint can no longer wait. May be asked from any thread."""
-        return self._unchecked >= _OVERFULL
-
     def checkpoint(self, *, fully: bool = False) -> bool:
         """Move the WAL's pages into the database; tell whether all went. *fully* empties the file as well.
 
         A reader in the middle of a query holds pages back: not an error, the rest goes the next time.
         """
-        complete = moved(self._connection, "TRUNCATE" if fully else "PASSIVE")
-        if complete is not None:
-            self.swept(complete)
-        return bool(complete)
-
-    def swept(self, complete: bool) -> None:
-        """Take note that the pages were moved, all of them or not."""
+        mode = "TRUNCATE" if fully else "PASSIVE"
+        busy, pages, moved = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        complete = not busy and pages == moved
         self._unchecked = 0 if complete else _CHECKPOINT // 2
+        return complete
 
     def crowded(self) -> bool:
         """Tell whether forms and stamps should be pruned, and begin to note which are used."""
@@ -205,7 +193,6 @@ class Log:
                 self._ledger.save()
             self._connection.execute("COMMIT")
             self._highs = highs
-            self.transactions += 1
         finally:
             self._catalogue.settle(self._highs is highs)
             if self._connection.in_transaction:
