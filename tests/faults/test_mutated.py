@@ -14,7 +14,7 @@ from gateway.reading import Lane
 from gateway.store import Store
 from tests.faults.judge import seeded
 from tests.faults.rows import Tally, size
-from tests.gateway.store_rig import NOW, books_agree, decision, event, reading, settings
+from tests.gateway.store_rig import NOW, decision, event, reading, settings
 
 PARTS = 4
 READINGS = 300
@@ -91,6 +91,13 @@ def mutate(file: Path, chance: random.Random) -> str:
     return ", ".join(done)
 
 
+def adds_up(store: Store) -> None:
+    """See that the counts add up. A tree whose pages were exchanged may be whole, and lack rows all the same."""
+    for lane, counts in store.counts().items():
+        assert counts.accepted == counts.delivered + counts.held + sum(counts.dropped.values()), lane
+        assert counts.accepted == store.durable(lane), lane
+
+
 async def up(path: Path, epoch: str) -> tuple[float, bool]:
     """Open the store; return how long it took, and whether the file was moved aside."""
     began = time.monotonic()
@@ -105,11 +112,11 @@ async def up(path: Path, epoch: str) -> tuple[float, bool]:
         assert told[0]["salvaged"]["telemetry"] == store.durable(Lane.TELEMETRY)
     high = store.durable(Lane.EVENTS)
     assert await store.record(decision()) == high + 1
-    books_agree(store, path, {lane: store.cursor(lane) for lane in Lane})
+    adds_up(store)
     for lane in Lane:  # what is damaged is dropped and announced
         given = [one.seq for one in await store.after(lane, 0, 1 << 20)]
         assert given == sorted(set(given))
-    books_agree(store, path, {lane: store.cursor(lane) for lane in Lane})
+    adds_up(store)
     await store.close()
     return took, bool(aside)
 
