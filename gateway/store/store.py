@@ -13,7 +13,7 @@ from gateway import config
 from gateway.clock import Instant, LoopClock, Now
 from gateway.reading import Decision, Lane, Record, lane_of
 from gateway.store.blocks import Cut, Run
-from gateway.store.errors import StoreError, advice, outside
+from gateway.store.errors import StoreError, advice, damaged, outside
 from gateway.store.file import Lock, mark_damaged, open_database
 from gateway.store.form import Press, parsed
 from gateway.store.keeper import Keeper, Terms
@@ -96,6 +96,11 @@ class Store:
 
         def begin() -> tuple[str, Log, Ledger | None, list[Wreck]]:
             try:
+                return look()
+            except StoreError as error:
+                if not isinstance(error.__cause__, sqlite3.Error) or not damaged(error.__cause__):
+                    raise
+                mark_damaged(path)
                 return look()
             except sqlite3.Error as error:
                 if outside(error):

@@ -92,7 +92,7 @@ def mutate(file: Path, chance: random.Random) -> str:
 
 
 def adds_up(store: Store) -> None:
-    """See that the counts add up. A tree whose pages were exchanged may be whole, and lack rows all the same."""
+    """See that the counts add up. A tree whose pages were exchanged may be whole, and lack rows."""
     for lane, counts in store.counts().items():
         assert counts.accepted == counts.delivered + counts.held + sum(counts.dropped.values()), lane
         assert counts.accepted == store.durable(lane), lane
