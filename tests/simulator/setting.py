@@ -13,6 +13,7 @@ from gateway.app.check import Plan, plan
 from gateway.people import People, Person
 from gateway.reading import OrderKind
 from gateway.store.file import open_database
+from gateway.store.schema import check
 from tests.simulator.world import START
 
 GATEWAY, EPOCH = "sim", "0badcafe"
@@ -165,7 +166,8 @@ def prepare(folder: Path) -> Setting:
     template = folder / "template.db"
     opened = open_database(template, GATEWAY, 1 << 30)
     with contextlib.closing(opened.connection) as connection:
-        connection.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (EPOCH,))
+        for key, value in (("epoch", EPOCH), ("check", check(EPOCH, GATEWAY))):
+            connection.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     plans = {}
     for often in PER_HOUR:
