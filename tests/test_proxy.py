@@ -175,7 +175,7 @@ def test_a_reset_is_an_error_on_both_sides(proxy: Proxy, echo: Echo) -> None:
 def test_where_nobody_listens_connections_are_reset() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with Proxy(port) as proxy, client(proxy) as found, pytest.raises(ConnectionResetError):
+    with Proxy(port) as proxy, pytest.raises(ConnectionResetError), client(proxy) as found:
         found.recv(1)
 
 
