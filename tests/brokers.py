@@ -38,7 +38,7 @@ class Broker:
     protocol: Literal["5", "3.1.1"] = "5"
     keeps_by_filter = True  # sends retained messages also to those who subscribe with + or #
     patience = 10.0  # how long it may take to start [s]
-    rounds = 4  # how often a test may start it again
+    rounds = 2  # how often a test may start it again
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -85,7 +85,7 @@ def test_a_killed_broker_costs_nothing_that_it_had_not_acknowledged(broker: Brok
     async def main() -> None:
         outbox = Memory()
         with listening(broker) as subscriber:
-            async with running(settings(broker, window=4, backlog_rate=1000), outbox) as delivery:
+            async with running(settings(broker, window=4, backlog_rate=500), outbox) as delivery:
                 for _ in range(broker.rounds):
                     await outage(broker, delivery, outbox, subscriber)
 
@@ -93,9 +93,9 @@ def test_a_killed_broker_costs_nothing_that_it_had_not_acknowledged(broker: Brok
 
 
 async def outage(broker: Broker, delivery: Delivery, outbox: Memory, subscriber: Subscriber) -> None:
-    """Kill the broker in the midst of 3,000 records, and see that all it did not acknowledge comes again."""
+    """Kill the broker in the midst of 800 records, and see that all it did not acknowledge comes again."""
     begun = outbox.cursors[Lane.TELEMETRY]
-    outbox.fill(Lane.TELEMETRY, 3000)
+    outbox.fill(Lane.TELEMETRY, 800)
     await until(lambda: outbox.cursors[Lane.TELEMETRY] > begun)
     broker.kill()
     await until(lambda: delivery.describe()["state"] == "connecting" and not subscriber.subscribed.is_set())
