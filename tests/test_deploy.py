@@ -237,6 +237,7 @@ if OPENSSL and MOSQUITTO:
             gateway.close()
 
     @pytest.mark.broker
+    @pytest.mark.slow
     def test_orders_are_given_under_ones_own_name_and_read_by_their_gateway(fleet: tuple[Path, int]) -> None:
         operator, gateway, other = (Client(fleet, name) for name in ("operator", "quai-12", "quai-13"))
         try:
@@ -253,6 +254,7 @@ if OPENSSL and MOSQUITTO:
                 client.close()
 
     @pytest.mark.broker
+    @pytest.mark.slow
     def test_the_fleets_limits_are_written_by_operators_and_read_by_all(fleet: tuple[Path, int]) -> None:
         operator, gateway, collector = (Client(fleet, name) for name in ("operator", "quai-12", "collector"))
         try:

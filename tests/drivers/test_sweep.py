@@ -24,6 +24,8 @@ from tests.conftest import VirtualClock
 SEED = 20260101
 FRACTIONS = (0.0, 0.003, 0.25, 0.5, 0.618, 0.75, 0.997, 1.0)
 PARTS = [name for name in drivers.names() if drivers.load(name).on == "i2c"]
+LONG = {"mlx90640"}  # a frame of 768 pixels in each of very many runs
+PATIENT = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in PARTS]
 
 
 def new_chip(name: str, clock: VirtualClock) -> Chip:
@@ -243,7 +245,7 @@ class Disturbance:
 
 
 @pytest.mark.parametrize("error", [NoAcknowledge, BusError])
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", PATIENT)
 def test_any_transfer_may_fail(name: str, error: type[BusError], clock: VirtualClock):
     """Whichever transfer fails: an error of ours or a true value, and the next start works."""
 
@@ -320,7 +322,7 @@ class Noisy:
         return bytes(answer)
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", PATIENT)
 def test_garbage_is_survived(name: str, clock: VirtualClock):
     """Whatever arrives, a driver raises only the errors of its contract and gives only finite numbers."""
 

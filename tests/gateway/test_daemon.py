@@ -108,6 +108,7 @@ def test_a_broker_that_is_killed_loses_nothing_of_what_the_daemon_has_accepted(d
     dense(collector, final)
 
 
+@pytest.mark.slow
 @needs_mosquitto
 def test_what_an_acl_refuses_is_held_and_delivered_once_it_is_allowed(daemon, mosquitto, collect, tmp_path):
     acl = tmp_path / "acl"
@@ -211,6 +212,7 @@ def test_a_broker_that_speaks_only_mqtt_3_1_1_gets_everything_and_watch_follows(
         assert process.stop()[0] == 0
 
 
+@pytest.mark.slow
 def test_watch_refuses_what_is_not_a_gateways_counts_it_and_names_what_is_missing(broker: Broker):
     batch = {"gateway": "pole", "epoch": "0" * 8, "lane": "telemetry", "records": [{"kind": "reading"}]}
     sender = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
@@ -245,6 +247,7 @@ def test_systemd_hears_that_it_is_ready_how_it_is_and_that_it_lives(daemon, tmp_
     assert process.stop()[0] == 0
 
 
+@pytest.mark.slow
 def test_a_second_daemon_on_the_same_store_is_refused_and_the_first_goes_on(daemon, tmp_path):
     first = daemon(free_port())
     until(lambda: first.accepted() > 5)
@@ -286,6 +289,7 @@ interval = "100ms"
 """
 
 
+@pytest.mark.slow
 def test_an_absent_bus_is_said_once_and_the_rest_runs(daemon):
     process = daemon(free_port(), ELSEWHERE)
     until(lambda: process.accepted() > 60)

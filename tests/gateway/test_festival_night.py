@@ -354,6 +354,9 @@ async def night(folder: Path) -> Book:
     return book
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
     """One night."""

@@ -138,6 +138,7 @@ def test_every_decision_is_proven_by_http(daemon: Start) -> None:
     assert [each["seq"] for each in page + older] == [*range(COUNT, COUNT - 8, -1)]
 
 
+@pytest.mark.slow
 def test_the_end_is_signed_and_the_key_is_for_nobody_else(daemon: Start, tmp_path: Path) -> None:
     hourly = QUICK.replace("300ms", "1h")
     process = daemon(text=hourly)
@@ -191,6 +192,7 @@ def test_a_key_made_although_a_ledger_exists_is_announced(daemon: Start, tmp_pat
     assert cli.main(["verify", str(tmp_path / "pole.db"), "--key", old]) == 1
 
 
+@pytest.mark.slow
 def test_a_gateway_without_a_key_runs_and_says_so(daemon: Start, tmp_path: Path) -> None:
     (tmp_path / "the.key").mkdir()
     process = daemon()

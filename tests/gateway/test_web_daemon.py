@@ -133,6 +133,7 @@ def test_a_person_approves_overrides_and_releases_and_the_record_names_who_and_w
     assert {"asked", "approved", "acted", "overridden", "refused"} <= set(outcomes(pole))
 
 
+@pytest.mark.slow
 def test_a_mode_that_a_person_gives_is_the_one_that_the_notice_and_the_records_show(pole: Process) -> None:
     until(lambda: pole.get("/pending")["pending"])
     assert pole.get("/register")["live"]["mode"] == "in"
