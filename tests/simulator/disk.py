@@ -98,7 +98,8 @@ class Disk:
         return self.folder / f"store-{self.number}.db"
 
     def fail(self, state: State, seconds: float) -> None:
-        """Be *state* for *seconds*."""
+        """Be *state* for *seconds*, and no longer what it was."""
+        self._uncap()
         self.state = state
         self.world.note(f"disk {state} for {seconds:.1f} s")
         if state is State.CAPPED and self.writer is not None:
@@ -113,12 +114,15 @@ class Disk:
         if self.state is State.WELL:
             return
         self.world.note("disk well")
-        if self.state is State.CAPPED and self.writer is not None:
-            self.writer.execute("PRAGMA max_page_count = 1000000")
+        self._uncap()
         self.state, self.well_since = State.WELL, self.world.now
         hung, self._hung = self._hung, []
         for call in hung:
             self.take(*call)
+
+    def _uncap(self) -> None:
+        if self.state is State.CAPPED and self.writer is not None:
+            self.writer.execute("PRAGMA max_page_count = 1000000")
 
     def _mend(self, number: int) -> None:
         if number == self._faults:

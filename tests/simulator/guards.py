@@ -103,12 +103,15 @@ class Pins:
         self._expect(by_itself or person, f"{name} went on, and nobody answers for it: {acted}")
 
     def _acted(self, name: str) -> dict[str, Any] | None:
-        """Return the newest durable decision to switch *name* on."""
-        for (body,) in self._disk.ask(_NEWEST):
-            decision = json.loads(body)
-            if decision["actuator"] == name and decision["command"].startswith(f"{name} on"):
-                return decision if decision["outcome"] == "acted" else None
-        return None
+        """Return the last durable decision of this boot to switch *name* on, if that is to act.
+
+        The last one taken: what was only noted may be written down behind what was decided after it.
+        """
+        found = [json.loads(body) for (body,) in self._disk.ask(_NEWEST)]
+        on = [each for each in found if each["actuator"] == name and each["command"].startswith(f"{name} on")]
+        taken = [each for each in on if each["boot"] == on[0]["boot"]]
+        last = max(taken, key=lambda each: each["mono"], default=None)
+        return last if last is not None and last["outcome"] == "acted" else None
 
     def _must_be_off(self, name: str, since: float) -> None:
         self._expect(self.on_since.get(name) != since, f"{name} is on for longer than it may be")

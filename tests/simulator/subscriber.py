@@ -53,8 +53,11 @@ class Subscriber:
             highest = max(highest, number)
 
     def taken(self, topic: str, payload: bytes, heard: bool) -> None:
-        """The broker acknowledges it."""
-        if topic.startswith(_LOG) and (heard or self._unheard_counts):
+        """The broker acknowledges it. Not *heard*: nobody has subscribed; it may be held, and come later."""
+        if topic.startswith(_LOG) and not heard and not self._unheard_counts:
+            lane, numbers = self._numbers(topic, payload)
+            self._refused[lane].update(numbers)
+        elif topic.startswith(_LOG):
             lane, numbers = self._numbers(topic, payload)
             self.took[lane].update(numbers)
             if not heard:
