@@ -252,14 +252,16 @@ class Delivery:
 
     async def _serve(self) -> None:
         """Deliver while the connection is up."""
-        status_due = _monotonic() + face.PERIOD
+        said = _monotonic()
         while self._link.up and not self._stopping.is_set():
             self._wake.clear()
             self._latest.flush()
             await self._settle()
+            status_due = said + (ABSENT if self._notices.refusal else face.PERIOD)
             if _monotonic() >= status_due:
                 self._notices.due()
-                status_due = _monotonic() + face.PERIOD
+                said = _monotonic()
+                status_due = said + face.PERIOD
             await self._fill()
             await self._sleep(min(status_due, self._drain.due(), self._replay.due()))
 
