@@ -20,7 +20,7 @@ BACK = 10.0
 """Within this the daemon delivers again, the random wait of `mqtt.backlog_jitter` aside [s]."""
 JITTER = 5.0
 """That wait at the longest [s]."""
-FLAT = 4 << 20
+FLAT = 6 << 20
 """How much the memory may grow: caches and the buffers of the connection, not the backlog, of which two
 minutes would be 5,000 records [bytes]."""
 NOTICED = 2.5 * KEEPALIVE
