@@ -9,6 +9,7 @@ embedded broker on a loopback port, then the bare loop at the same rate against 
 import argparse
 import json
 import os
+import re
 import signal
 import sqlite3
 import statistics
@@ -126,6 +127,15 @@ def compiled() -> None:
     subprocess.run(command, check=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""})
 
 
+def unit() -> dict[str, str]:
+    """Return what the shipped unit sets of the allocator, so that the memory is what a pole's daemon has."""
+    text = (Path(gateway.__file__).parent.parent / "systemd/lamppost.service").read_text()
+    found = re.findall(r"^Environment=(MALLOC_\w+)=(\S+)$", text, re.MULTILINE)
+    if not found:
+        sys.exit("systemd/lamppost.service sets nothing of malloc any more: mend bench/daemon.py")
+    return dict(found)
+
+
 def spread(delays: list[float]) -> tuple[float, float]:
     """Return median and 99th percentile [ms]."""
     cuts = statistics.quantiles(delays, n=100)
@@ -140,7 +150,7 @@ def run(folder: Path, port: int, seconds: float) -> None:
     command = [sys.executable, "-m", "gateway", "run", "--config", str(config)]
     with arrivals(port, "lamppost/bench/state/#") as delays:
         began = time.monotonic()
-        daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, **unit()})
         try:
             while not committed(folder / "bench.db") and time.monotonic() - began < 20:
                 time.sleep(0.005)
