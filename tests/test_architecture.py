@@ -1,8 +1,9 @@
 """The house rule, checked: who may import whom, and where each third party may appear.
 
 cli -> app -> the middle ones, which never know each other -> the base -> drivers.{device,bus}
-a part -> drivers.{bus,device,checksum} and what its maker's parts share (drivers.sensirion)
-its chip -> drivers.{bus,device,checksum,emulated}, never its own driver, nor what drivers share
+a part -> drivers.{bus,device,checksum} and what its family shares (drivers.sensirion)
+its chip -> drivers.{bus,device,checksum,emulated} and what its family's chips share (drivers.sensirion.chip),
+never a driver, its own least of all, nor what drivers share
 """
 
 import ast
@@ -19,8 +20,10 @@ BASE = {"orders", "reading", "config", "clock", "correction", "problem", "toml",
 MIDDLE = {"sampler", "derive", "rules", "control", "ledger", "store", "mqtt", "web", "health"}
 ENTRANCES = {"gateway.__main__", "gateway.cli"}
 WIRES = {"drivers.bus", "drivers.device"}
-FOR_PARTS = {*WIRES, "drivers.checksum", "drivers.sensirion"}
-FOR_CHIPS = {*WIRES, "drivers.checksum", "drivers.emulated"}
+FAMILIES = {"drivers.sensirion"}
+"""Each what the drivers of a family share; its module `chip` is what their chips share."""
+FOR_PARTS = {*WIRES, "drivers.checksum", *FAMILIES}
+FOR_CHIPS = {*WIRES, "drivers.checksum", "drivers.emulated", *(f"{family}.chip" for family in FAMILIES)}
 OWNERS = {
     "smbus2": ("drivers.linux",),
     "gpiozero": ("drivers.header",),
@@ -131,16 +134,22 @@ def _why_not_in_drivers(found: Import, top: str) -> Iterator[str]:
     if top == "gateway":
         yield "drivers do not know the gateway"
     elif top == "drivers":
-        parts = found.by.split(".")
-        own = ".".join(parts[:3])
-        if len(parts) < 3:
-            if len(found.of.split(".")) > 2:
-                yield "what all parts share knows no part"
-        elif parts[3:4] == ["chip"]:
-            if found.of not in FOR_CHIPS:
-                yield "a chip knows bus, device, checksum and emulated: never a driver, its own least of all"
-        elif found.of == f"{own}.chip" or not (found.of in FOR_PARTS or inside(found.of, own)):
-            yield "a part knows bus, device, checksum, and what its maker's parts share"
+        yield from _why_not_among_drivers(found, found.by.split("."))
+
+
+def _why_not_among_drivers(found: Import, by: list[str]) -> Iterator[str]:
+    own = ".".join(by[:3])
+    if by[-1] == "chip":
+        if found.of not in FOR_CHIPS:
+            yield "a chip knows bus, device, checksum, emulated, and what its family's chips share: no driver"
+    elif found.by in FAMILIES:
+        if found.of not in FOR_PARTS:
+            yield "what a family shares knows bus, device and checksum, but no part and no chip"
+    elif len(by) < 3:
+        if len(found.of.split(".")) > 2:
+            yield "what all parts share knows no part"
+    elif found.of == f"{own}.chip" or not (found.of in FOR_PARTS or inside(found.of, own)):
+        yield "a part knows bus, device, checksum, and what its family shares"
 
 
 def _why_not_in_gateway(found: Import, top: str) -> Iterator[str]:
@@ -177,10 +186,16 @@ PLANTED = [
     ("drivers/air/sen66/__init__.py", "from drivers.noise import dbm", "a part knows"),
     ("drivers/air/sen66/__init__.py", "from drivers.emulated import Span", "a part knows"),
     ("drivers/air/sen66/__init__.py", "import numpy", "belongs to nobody"),
-    ("drivers/air/sen66/chip.py", "from drivers.air.sen66 import decode", "never a driver"),
-    ("drivers/air/sen66/chip.py", "from . import decode", "never a driver"),
-    ("drivers/air/sen66/chip.py", "from drivers.sensirion import checked", "never a driver"),
-    ("drivers/sensirion.py", "from drivers.air import sen66", "knows no part"),
+    ("drivers/air/sen66/chip.py", "from drivers.air.sen66 import decode", "no driver"),
+    ("drivers/air/sen66/chip.py", "from . import decode", "no driver"),
+    ("drivers/air/sen66/chip.py", "from drivers.sensirion import checked", "no driver"),
+    ("drivers/air/sen66/__init__.py", "from drivers.sensirion.chip import framed", "a part knows"),
+    ("drivers/sensirion/__init__.py", "from drivers.air import sen66", "no part and no chip"),
+    ("drivers/sensirion/__init__.py", "from .chip import framed", "no part and no chip"),
+    ("drivers/sensirion/__init__.py", "from drivers.emulated import Span", "no part and no chip"),
+    ("drivers/sensirion/chip.py", "from drivers.sensirion import guarded", "no driver"),
+    ("drivers/sensirion/chip.py", "from drivers.air.sen66.chip import Emulated", "no driver"),
+    ("drivers/emulated.py", "from drivers.air import sen66", "knows no part"),
     ("drivers/noise/dbm/__init__.py", "import smbus2", "belongs to drivers.linux"),
     ("drivers/device.py", "import drivers.noise.dbm", "knows no part"),
     ("gateway/rules/engine.py", "from gateway import control", "do not know each other"),
@@ -217,6 +232,8 @@ ALLOWED = [
     ("drivers/air/sen66/__init__.py", "import struct\nfrom drivers.bus import I2C\nfrom . import frames"),
     ("drivers/air/sen66/__init__.py", "from drivers import sensirion\nfrom drivers.sensirion import Port"),
     ("drivers/air/sen66/chip.py", "from drivers.emulated import Span\nfrom drivers.checksum import crc8"),
+    ("drivers/air/sen66/chip.py", "from drivers.sensirion.chip import framed"),
+    ("drivers/sensirion/chip.py", "from drivers.bus import I2C\nfrom drivers.device import Quantity"),
     ("gateway/cli.py", "from gateway import app"),
 ]
 
@@ -231,7 +248,12 @@ def plant(root: Path, file: str, text: str) -> None:
     """Make a small house under *root* in which only *file* imports anything."""
     rooms = [
         *("drivers/__init__.py", "drivers/bus.py", "drivers/device.py", "drivers/linux.py"),
-        *("drivers/emulated.py", "drivers/checksum.py", "drivers/sensirion.py"),
+        *(
+            "drivers/emulated.py",
+            "drivers/checksum.py",
+            "drivers/sensirion/__init__.py",
+            "drivers/sensirion/chip.py",
+        ),
         "drivers/noise/dbm/__init__.py",
         *("drivers/air/sen66/__init__.py", "drivers/air/sen66/chip.py", "drivers/air/sen66/frames.py"),
         *("gateway/__init__.py", "gateway/app.py", "gateway/cli.py", "gateway/reading.py"),

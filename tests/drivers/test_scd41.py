@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.air.scd41 import Driver, Options, decode, encode_offset, is_ready, probe
+from drivers.air.scd41 import Driver, Options, decode, encode_offset, probe
 from drivers.air.scd41.chip import Emulated
 from drivers.bus import BusError, NoAcknowledge
 from drivers.device import ChecksumError, DeviceError, Missing, Quantity
 from drivers.sensirion import guarded
 from tests.conftest import VirtualClock
-from tests.drivers.air_rig import Answers, Bench, Constant, measured, probed, vectors
+from tests.drivers.air_rig import Answers, Bench, Constant, measured, probed, run, vectors
 
 CO2, T, H = Quantity.CO2, Quantity.TEMPERATURE, Quantity.HUMIDITY
 ALL = Driver.quantities
@@ -63,7 +63,13 @@ def test_the_chip_gives_the_bytes_of_the_datasheet(bench: Bench):
 )
 def test_ready(word: int, ready: bool):
     """Only the lower 11 bits count."""
-    assert is_ready((word,)) is ready
+    bus = Answers({"e4b8": [guarded(word).hex()], "ec05": ["01f4336667a25eb93c"]})
+    driver = Driver(bus, 0x62, VirtualClock())
+    if ready:
+        assert run(driver.measure())[CO2] == 500.0
+    else:
+        with pytest.raises(DeviceError, match="no new result"):
+            run(driver.measure())
 
 
 @pytest.mark.parametrize(
@@ -229,7 +235,7 @@ def test_an_absent_part_is_not_waited_for(bench: Bench):
 def test_wrong_checksum(bench: Bench):
     bench.start()
     bench.clock.now += 6.0
-    bench.chip.corrupt = 1
+    bench.chip.wires.corrupt = 1
     with pytest.raises(ChecksumError):
         bench.measure()
     assert bench.missing() == {}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.air.sen55 import Driver, Options, decode, faults, identify, probe
+from drivers.air.sen55 import Driver, Options, decode, faults, probe
 from drivers.air.sen55.chip import Emulated
 from drivers.bus import BusError, NoAcknowledge
 from drivers.device import ChecksumError, DeviceError, Missing, Quantity, WrongDevice
@@ -240,14 +240,9 @@ def test_sisters_are_refused(bench: Bench, name: str):
         bench.start()
 
 
-def test_name_that_is_no_text():
-    with pytest.raises(WrongDevice):
-        identify((0xFFFE, 0x80FF))
-
-
 def test_wrong_checksum_from_the_part(bench: Bench):
     bench.start()
-    bench.chip.corrupt = 1
+    bench.chip.wires.corrupt = 1
     with pytest.raises(ChecksumError):
         bench.measure(after=2.0)
     assert bench.measure()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drivers.air.sen66 import Driver, Options, decode, faults, identify, probe
+from drivers.air.sen66 import Driver, Options, decode, faults, probe
 from drivers.air.sen66.chip import Emulated
 from drivers.bus import BusError, NoAcknowledge
 from drivers.device import ChecksumError, DeviceError, Missing, Quantity, Values, WrongDevice
@@ -186,11 +186,6 @@ def test_sisters_are_refused(rig: Rig, name: str):
         rig.start()
 
 
-def test_name_that_is_no_text():
-    with pytest.raises(WrongDevice):
-        identify((0xFFFE, 0x80FF))
-
-
 @pytest.mark.parametrize("spoiled", range(27))
 def test_every_byte_is_guarded(spoiled: int):
     """One flipped bit anywhere in a result is a checksum error."""
@@ -203,7 +198,7 @@ def test_every_byte_is_guarded(spoiled: int):
 
 def test_wrong_checksum_from_the_part(rig: Rig):
     rig.start()
-    rig.chip.corrupt = 1
+    rig.chip.wires.corrupt = 1
     with pytest.raises(ChecksumError):
         rig.measure(after=2.0)
     assert rig.measure()

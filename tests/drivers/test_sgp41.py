@@ -301,7 +301,7 @@ class TestConditioning:
 
     def test_a_disturbed_wire_needs_none(self, warm: Bench):
         """A wrong checksum, and the start that follows it, cost no second of the algorithm's."""
-        warm.chip.corrupt = 1
+        warm.chip.wires.corrupt = 1
         with pytest.raises(ChecksumError):
             warm.measure()
         warm.clock.now += 1.0
@@ -349,11 +349,11 @@ class TestConditioning:
         assert not bench.chip.damaged
 
     def test_it_ends_when_a_transfer_fails(self, bench: Bench):
-        bench.chip.corrupt = 0
+        bench.chip.wires.corrupt = 0
 
         def before() -> None:
             if bench.bus.transfers == 9:
-                bench.chip.corrupt = 1
+                bench.chip.wires.corrupt = 1
 
         bench.bus.before = before
         with pytest.raises(ChecksumError):
@@ -362,7 +362,7 @@ class TestConditioning:
 
 
 def test_wrong_checksum(warm: Bench):
-    warm.chip.corrupt = 1
+    warm.chip.wires.corrupt = 1
     with pytest.raises(ChecksumError):
         warm.measure()
     assert warm.measure()[VOC] == reference([30000] * 91), "the next attempt is in the same second"

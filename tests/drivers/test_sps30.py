@@ -288,7 +288,7 @@ def test_other_types_are_refused(bench: Bench, name: str):
 def test_wrong_checksum(bench: Bench):
     bench.start()
     bench.clock.now += 40.0
-    bench.chip.corrupt = 1
+    bench.chip.wires.corrupt = 1
     with pytest.raises(ChecksumError):
         bench.measure()
     assert bench.missing(after=1.0) == {}

@@ -20,6 +20,7 @@ _SET_ALTITUDE, _GET_ALTITUDE = 0x2427, 0x2322
 _SET_CALIBRATION, _GET_CALIBRATION = 0x2416, 0x2313
 _EXECUTION, _STOP_TIME, _WAKE_TIME = 0.001, 0.5, 0.03  # [s]
 
+_READY = 0x07FF  # any of the lower 11 bits: a result waits (Get Data Ready Status)
 _POLLS, _PAUSE = 30, 0.2  # a result is due every 5 s, by a clock of its own
 _WARM_UP = 15.0  # the first results of a start may be none
 _FACTORY_OFFSET = 4.0
@@ -79,11 +80,7 @@ class Driver:
 
         A part that has none by then has stopped measuring, as after a brown-out: DeviceError.
         """
-        for _ in range(_POLLS):
-            if is_ready(await self._port.ask(_DATA_READY, 1)):
-                break
-            await self._clock.sleep(_PAUSE)
-        else:
+        if not await self._port.ready(_DATA_READY, _READY, _POLLS, _PAUSE):
             raise DeviceError("no new result within 6 s, and one is due every 5 s: was power lost?")
         warming = self._clock.monotonic() - self._started < _WARM_UP
         return decode(await self._port.ask(_READ, 3), warming)
@@ -134,11 +131,6 @@ def decode(words: tuple[int, ...], warming: bool = False) -> dict[Quantity, floa
         return dict.fromkeys(_ORDER, Missing.WARMING_UP if warming else Missing.SENTINEL)
     values = (float(co2), -45 + 175 * temperature / 65535, 100 * humidity / 65535)
     return dict(zip(_ORDER, values, strict=True))
-
-
-def is_ready(words: tuple[int, ...]) -> bool:
-    """Return whether a result waits: any of the lower 11 bits is set (Get Data Ready Status)."""
-    return bool(words[0] & 0x07FF)
 
 
 def encode_offset(kelvin: float) -> int:

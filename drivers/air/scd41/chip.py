@@ -7,9 +7,9 @@ refuses meanwhile. A result can be read once.
 from collections.abc import Mapping
 
 from drivers.bus import BusError, NoAcknowledge
-from drivers.checksum import crc8
 from drivers.device import Clock, Quantity
 from drivers.emulated import Span
+from drivers.sensirion.chip import Interface, words
 
 _CO2, _T, _H = Quantity.CO2, Quantity.TEMPERATURE, Quantity.HUMIDITY
 _IDLE, _MEASURING, _ASLEEP = "idle", "measuring", "asleep"
@@ -44,8 +44,8 @@ class Emulated:
 
     Faults: *blank* is how many of the first samples after a start are 0 ppm; *warmth* is how much warmer the
     part is than the air [K]; *period* is the time between two samples [s], infinity where it hangs;
-    *forgetful* does not keep settings; *old* is a part without variants; *corrupt* is the number of next
-    answers with a wrong CRC. *settings* is what it works with, *memory* what it powers up with.
+    *forgetful* does not keep settings; *old* is a part without variants; `wires.corrupt` is the number of
+    next answers with a wrong CRC. *settings* is what it works with, *memory* what it powers up with.
     """
 
     spans: Mapping[Quantity, Span] = {
@@ -62,7 +62,7 @@ class Emulated:
         self.blank = 0
         self.warmth = 4.0
         self.period = 5.0
-        self.corrupt = 0
+        self.wires = Interface(clock)
         self.memory = dict(_FACTORY)
         self.power_cycle()
 
@@ -81,9 +81,8 @@ class Emulated:
         now = self._clock.monotonic()
         self.settings = dict(self.memory)
         self._mode, self._since, self._samples = _IDLE, now, 0
-        self._result: bytes | None = None
-        self._answer: bytes | None = None
-        self._busy_until = now + 0.03
+        self._result: tuple[int, int, int] | None = None
+        self.wires.occupy(0.03)
 
     def fall_asleep(self) -> None:
         """Power down, as after the command for it."""
@@ -91,29 +90,19 @@ class Emulated:
 
     def transfer(self, write: bytes, read: int) -> bytes:
         """Execute a command, or hand out the answer of the last one. Deaf while it executes or sleeps."""
-        if self._clock.monotonic() < self._busy_until:
-            raise NoAcknowledge("the part executes a command")
+        self.wires.listen()
         if write == b"\x36\xf6":
             self._wake()
         if self._mode == _ASLEEP:
             raise NoAcknowledge("the part sleeps")
         self._advance()
-        if write:
-            self._execute(int.from_bytes(write[:2]), write[2:])
-            if read:
-                raise NoAcknowledge("the answer is not there yet: the command takes time")
-            return b""
-        if not read:
-            return b""
-        answer, self._answer = self._answer, None
-        if answer is None:
-            raise NoAcknowledge("there is nothing to read")
-        return answer[:read].ljust(read, b"\xff")
+        return self.wires.exchange(write, read, self._execute)
 
     def _wake(self) -> None:
         """Become idle after sleep. This command is never acknowledged."""
         if self._mode == _ASLEEP:
-            self._mode, self._busy_until = _IDLE, self._clock.monotonic() + 0.03
+            self._mode = _IDLE
+            self.wires.occupy(0.03)
         raise NoAcknowledge("the command to wake up is not acknowledged")
 
     def _execute(self, command: int, arguments: bytes) -> None:
@@ -122,12 +111,8 @@ class Emulated:
             raise NoAcknowledge(f"there is no command {command:#06x} for a part that is {self._mode}")
         if len(arguments) != 3 * argument:
             raise BusError(f"command {command:#06x} does not take {len(arguments)} bytes of argument")
-        self._busy_until = self._clock.monotonic() + duration
-        self._answer = None
+        self.wires.occupy(duration)
         self._act(command, arguments)
-        if self._answer is not None and self.corrupt:
-            self.corrupt -= 1
-            self._answer = bytes([self._answer[0] ^ 0x10]) + self._answer[1:]
 
     def _act(self, command: int, arguments: bytes) -> None:
         match command:
@@ -137,30 +122,30 @@ class Emulated:
             case 0x3F86:
                 self._mode = _IDLE
             case 0xEC05:
-                self._answer, self._result = self._result, None
+                if self._result:
+                    self.wires.answer(*self._result)
+                self._result = None
             case 0xE4B8:
-                self._answer = _frame(0x8000 | (0x0006 if self._result else 0))
+                self.wires.answer(0x8000 | (0x0006 if self._result else 0))
             case 0x241D | 0x2427 | 0x2416:
                 self._keep(_SETTINGS[command], arguments)
             case 0x2318 | 0x2322 | 0x2313:
-                self._answer = _frame(self.settings[_GETTERS[command]])
+                self.wires.answer(self.settings[_GETTERS[command]])
             case 0x3615:
                 self.memory = dict(self.settings)
             case 0x3646:
                 self.settings = dict(self.memory)
             case 0x3682:
-                self._answer = _frame(self.serial >> 32, self.serial >> 16 & 0xFFFF, self.serial & 0xFFFF)
+                self.wires.answer(self.serial >> 32, self.serial >> 16 & 0xFFFF, self.serial & 0xFFFF)
             case 0x202F:
-                self._answer = _frame(self.variant << 12 | 0x440)
+                self.wires.answer(self.variant << 12 | 0x440)
             case 0x219D:
                 self._result = self._sample(blank=False)
             case 0x36E0:
                 self._mode = _ASLEEP
 
     def _keep(self, name: str, argument: bytes) -> None:
-        if crc8(argument[:2]) != argument[2]:
-            raise BusError("the argument's CRC is wrong")
-        word = int.from_bytes(argument[:2])
+        (word,) = words(argument)
         if word > _LARGEST[name]:
             raise BusError(f"the largest {name} is {_LARGEST[name]}")
         if not self.forgetful:
@@ -175,16 +160,11 @@ class Emulated:
             self._samples = samples
             self._result = self._sample(blank=samples <= self.blank)
 
-    def _sample(self, blank: bool) -> bytes:
+    def _sample(self, blank: bool) -> tuple[int, int, int]:
         shown = self._world[_T] + self.warmth - self.settings["offset"] * 175 / 65535
         co2 = 0 if blank else max(0, min(40000, round(self._world[_CO2])))
-        return _frame(co2, _counts((shown + 45) / 175), _counts(self._world[_H] / 100))
+        return co2, _counts((shown + 45) / 175), _counts(self._world[_H] / 100)
 
 
 def _counts(share: float) -> int:
     return max(0, min(65535, round(share * 65535)))
-
-
-def _frame(*words: int) -> bytes:
-    parts = [word.to_bytes(2) for word in words]
-    return b"".join(part + bytes([crc8(part)]) for part in parts)

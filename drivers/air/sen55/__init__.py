@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 from drivers import sensirion
 from drivers.bus import I2C
-from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
+from drivers.device import Clock, DeviceError, Missing, Quantity, Values
 from drivers.sensirion import Port, Word
 
 ADDRESSES: tuple[int, ...] = (0x69,)
 
 _START, _STOP, _DATA_READY, _READ_VALUES = 0x0021, 0x0104, 0x0202, 0x03C4
 _COMPENSATION, _PRODUCT_NAME, _READ_STATUS, _CLEAR_STATUS = 0x60B2, 0xD014, 0xD206, 0xD210
+_NAME = "SEN55"
 _EXECUTION, _START_TIME, _STOP_TIME = 0.02, 0.05, 0.2  # execution times [s]
-_POLLS, _PAUSE = 12, 0.1  # the first result comes about 1 s after the start, then one a second
+_READY, _POLLS, _PAUSE = 0xFF, 12, 0.1  # the first result comes about 1 s after the start, then one a second
 _WARM_UP = 12.0  # NOx comes after 10 to 11 s
 _CLEANING = 19  # bit of Device Status: the fan cleans itself, for 10 s each week
 
@@ -80,7 +81,7 @@ class Driver:
 
         Does not wait for the first result: `measure` does.
         """
-        identify(await self._port.ask(_PRODUCT_NAME, 16))
+        sensirion.identify(await self._port.ask(_PRODUCT_NAME, 16), _NAME)
         if faults(await self._port.ask(_READ_STATUS, 2)):
             await self._port.ask(_CLEAR_STATUS, 2)
         if self._offset:
@@ -94,7 +95,7 @@ class Driver:
         Without one by then the part is cleaning its fan, and says so: NOT_READY. If it does not, it has
         stopped measuring, as after a brown-out: DeviceError.
         """
-        ready = await self._ready()
+        ready = await self._port.ready(_DATA_READY, _READY, _POLLS, _PAUSE)
         status = await self._port.ask(_READ_STATUS, 2)
         if not ready:
             return cleaning(status)
@@ -112,26 +113,11 @@ class Driver:
         if told != (self._offset, 0, 0):
             raise DeviceError(f"told to add {self._offset / 200} K, the part holds {told}")
 
-    async def _ready(self) -> bool:
-        for _ in range(_POLLS):
-            (flag,) = await self._port.ask(_DATA_READY, 1)
-            if flag & 0xFF:
-                return True
-            await self._clock.sleep(_PAUSE)
-        return False
-
 
 async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
     """Return the name of the part at *address* if it says that it is a SEN55, else None."""
     name = await Port(bus, address, clock, _EXECUTION).name(_PRODUCT_NAME, 16)
-    return f"product name {name}" if name == "SEN55" else None
-
-
-def identify(words: tuple[int, ...]) -> None:
-    """Raise WrongDevice unless *words* spell the name SEN55 (Read Product Name)."""
-    name = sensirion.text(words)
-    if name != "SEN55":
-        raise WrongDevice(f"the part says that it is a {name!r}, not a SEN55")
+    return f"product name {name}" if name == _NAME else None
 
 
 def decode(words: tuple[int, ...], warming: bool = False) -> dict[Quantity, float | Missing]:
@@ -148,11 +134,11 @@ def faults(status: tuple[int, ...]) -> dict[Quantity, Missing]:
     The error bits stay set until `start` clears them, so that a fan which blocks now and then is not
     believed in between.
     """
-    return sensirion.condemned(status[0] << 16 | status[1], _STATUS)
+    return sensirion.condemned(status, _STATUS)
 
 
 def cleaning(status: tuple[int, ...]) -> dict[Quantity, float | Missing]:
     """Return NOT_READY for all where *status* says that the fan is being cleaned; else raise DeviceError."""
-    if not (status[0] << 16 | status[1]) >> _CLEANING & 1:
+    if not sensirion.register(status) >> _CLEANING & 1:
         raise DeviceError("no new result within 1.4 s, and one is due each second: was power lost?")
     return dict.fromkeys(_ALL, Missing.NOT_READY)

@@ -7,9 +7,9 @@ for ten seconds while its fan cleans itself: by command, and by itself each week
 from collections.abc import Mapping
 
 from drivers.bus import BusError, NoAcknowledge
-from drivers.checksum import crc8
 from drivers.device import Clock, Quantity
 from drivers.emulated import Span
+from drivers.sensirion.chip import Interface, spelt, words
 
 _ORDER: Mapping[Quantity, Span] = {
     Quantity.PM1: Span(0.0, 1000.0, 0.1),
@@ -48,8 +48,8 @@ class Emulated:
 
     Faults: *name* is what it says it is; *unknown* are quantities that it cannot tell; *errors* and
     *warnings* are what goes wrong while it measures (bits of the status register); *stalled* gives nothing
-    new; *forgetful* does not keep the temperature offset; *corrupt* is the number of next answers with a
-    wrong CRC. *warmth* is how much warmer the part is than the air, as in a closed box [K].
+    new; *forgetful* does not keep the temperature offset; `wires.corrupt` is the number of next answers with
+    a wrong CRC. *warmth* is how much warmer the part is than the air, as in a closed box [K].
     """
 
     spans = _ORDER
@@ -61,7 +61,7 @@ class Emulated:
         self.unknown: set[Quantity] = set()
         self.errors = self.warnings = 0
         self.stalled = self.forgetful = False
-        self.corrupt = 0
+        self.wires = Interface(clock)
         self.warmth = 0.0
         self.power_cycle()
 
@@ -77,14 +77,14 @@ class Emulated:
 
     def power_cycle(self) -> None:
         """Become idle, and forget the offset, the errors, the results and the time of the last cleaning."""
-        self._compensation = (0, 0, 0)
+        self._compensation: tuple[int, ...] = (0, 0, 0)
         self._since: float | None = None
         self._samples = 0
         self._ready = False
         self._frame = [0x7FFF if q not in _UNSIGNED else 0xFFFF for q in _ORDER]
         self._seen = 0
-        self._answer: bytes | None = None
-        self._powered = self._busy_until = self._clock.monotonic()
+        self.wires.occupy(0.0)
+        self._powered = self._clock.monotonic()
         self._clean_at = self._powered + _WEEK
 
     def clean(self) -> None:
@@ -94,20 +94,9 @@ class Emulated:
 
     def transfer(self, write: bytes, read: int) -> bytes:
         """Execute a command, or hand out the answer of the last one. Deaf while it executes."""
-        if self._clock.monotonic() < self._busy_until:
-            raise NoAcknowledge("the part executes a command")
+        self.wires.listen()
         self._advance()
-        if write:
-            self._execute(int.from_bytes(write[:2]), write[2:])
-            if read:
-                raise NoAcknowledge("the answer is not there yet: the command takes time")
-            return b""
-        if not read:
-            return b""
-        answer, self._answer = self._answer, None
-        if answer is None:
-            raise NoAcknowledge("there is nothing to read")
-        return answer[:read].ljust(read, b"\xff")
+        return self.wires.exchange(write, read, self._execute)
 
     def _execute(self, command: int, arguments: bytes) -> None:
         if command not in _COMMANDS:
@@ -115,12 +104,8 @@ class Emulated:
         duration, sizes = _COMMANDS[command]
         if len(arguments) not in sizes:
             raise BusError(f"command {command:#06x} does not take {len(arguments)} bytes of argument")
-        self._busy_until = self._clock.monotonic() + duration
-        self._answer = None
+        self.wires.occupy(duration)
         self._act(command, arguments)
-        if self._answer is not None and self.corrupt:
-            self.corrupt -= 1
-            self._answer = bytes([self._answer[0] ^ 0x10]) + self._answer[1:]
 
     def _act(self, command: int, arguments: bytes) -> None:
         match command:
@@ -129,26 +114,25 @@ class Emulated:
             case 0x0104:
                 self._since, self._ready = None, False
             case 0x0202:
-                self._answer = _frame([int(self._ready)])
+                self.wires.answer(self._ready)
             case 0x03C4:
-                self._answer, self._ready = _frame(self._frame), False
+                self.wires.answer(*self._frame)
+                self._ready = False
             case 0x5607:
                 self.clean()
             case 0x60B2 if arguments:
-                self._compensation = (0, 0, 0) if self.forgetful else _arguments(arguments)
+                self._compensation = (0, 0, 0) if self.forgetful else words(arguments)
             case 0x60B2:
-                self._answer = _frame([*self._compensation])
+                self.wires.answer(*self._compensation)
             case 0xD014 | 0xD033:
-                text = (self.name if command == 0xD014 else self.serial).encode().ljust(32, b"\0")
-                self._answer = _frame([int.from_bytes(text[at : at + 2]) for at in range(0, 32, 2)])
+                self.wires.answer(*spelt(self.name if command == 0xD014 else self.serial, 16))
             case 0xD206 | 0xD210:
                 shown = self._seen | self._passing()
-                self._answer = _frame([shown >> 16, shown & 0xFFFF])
+                self.wires.answer(shown >> 16, shown & 0xFFFF)
                 self._seen = 0 if command == 0xD210 else self._seen
             case 0xD304:
-                busy = self._busy_until
                 self.power_cycle()
-                self._busy_until = busy
+                self.wires.occupy(_COMMANDS[command][0])
 
     def _passing(self) -> int:
         """Return the bits that come and go by themselves."""
@@ -180,14 +164,3 @@ class Emulated:
             added = self._compensation[0]
             value += self.warmth + (added - 0x10000 if added & 0x8000 else added) / 200
         return max(floor, min(top - 1, round(value / _ORDER[quantity].step))) & 0xFFFF
-
-
-def _arguments(raw: bytes) -> tuple[int, int, int]:
-    if any(crc8(raw[at : at + 2]) != raw[at + 2] for at in (0, 3, 6)):
-        raise BusError("each word of the arguments is followed by its CRC")
-    return int.from_bytes(raw[0:2]), int.from_bytes(raw[3:5]), int.from_bytes(raw[6:8])
-
-
-def _frame(words: list[int]) -> bytes:
-    parts = [word.to_bytes(2) for word in words]
-    return b"".join(part + bytes([crc8(part)]) for part in parts)

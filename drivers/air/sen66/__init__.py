@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 from drivers import sensirion
 from drivers.bus import I2C
-from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
+from drivers.device import Clock, DeviceError, Missing, Quantity, Values
 from drivers.sensirion import Port, Word
 
 ADDRESSES: tuple[int, ...] = (0x6B,)
 
 _START, _STOP, _DATA_READY, _READ_VALUES = 0x0021, 0x0104, 0x0202, 0x0300
 _ALTITUDE, _PRODUCT_NAME, _READ_STATUS, _CLEAR_STATUS = 0x6736, 0xD014, 0xD206, 0xD210
+_NAME = "SEN66"
 _EXECUTION, _START_TIME, _STOP_TIME = 0.02, 0.05, 1.4  # execution times [s]
-_POLLS, _PAUSE = 12, 0.1  # the first result comes 1.1 s after the start, then one a second
+_READY, _POLLS, _PAUSE = 0xFF, 12, 0.1  # the first result comes 1.1 s after the start, then one a second
 _WARM_UP = 12.0  # CO2 comes after 5 to 6 s, NOx after 10 to 11 s
 
 _Q = Quantity
@@ -80,7 +81,7 @@ class Driver:
 
         Does not wait for the first result: `measure` does.
         """
-        identify(await self._port.ask(_PRODUCT_NAME, 16))
+        sensirion.identify(await self._port.ask(_PRODUCT_NAME, 16), _NAME)
         if faults(await self._port.ask(_READ_STATUS, 2)):
             await self._port.ask(_CLEAR_STATUS, 2)
         if self._options.altitude:
@@ -93,12 +94,7 @@ class Driver:
 
         A part that has nothing new by then has stopped measuring, as after a brown-out: DeviceError.
         """
-        for _ in range(_POLLS):
-            (flag,) = await self._port.ask(_DATA_READY, 1)
-            if flag & 0xFF:
-                break
-            await self._clock.sleep(_PAUSE)
-        else:
+        if not await self._port.ready(_DATA_READY, _READY, _POLLS, _PAUSE):
             raise DeviceError("no new result within 1.4 s, and one is due each second: was power lost?")
         warming = self._clock.monotonic() - self._started < _WARM_UP
         values = decode(await self._port.ask(_READ_VALUES, 9), warming)
@@ -120,14 +116,7 @@ class Driver:
 async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
     """Return the name of the part at *address* if it says that it is a SEN66, else None."""
     name = await Port(bus, address, clock, _EXECUTION).name(_PRODUCT_NAME, 16)
-    return f"product name {name}" if name == "SEN66" else None
-
-
-def identify(words: tuple[int, ...]) -> None:
-    """Raise WrongDevice unless *words* spell the name SEN66 (Get Product Name)."""
-    name = sensirion.text(words)
-    if name != "SEN66":
-        raise WrongDevice(f"the part says that it is a {name!r}, not a SEN66")
+    return f"product name {name}" if name == _NAME else None
 
 
 def decode(words: tuple[int, ...], warming: bool = False) -> dict[Quantity, float | Missing]:
@@ -144,4 +133,4 @@ def faults(status: tuple[int, ...]) -> dict[Quantity, Missing]:
     The error bits stay set until `start` clears them, so that a fan which blocks now and then is not
     believed in between.
     """
-    return sensirion.condemned(status[0] << 16 | status[1], _STATUS)
+    return sensirion.condemned(status, _STATUS)

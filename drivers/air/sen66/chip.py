@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from drivers.bus import BusError, NoAcknowledge
 from drivers.device import Clock, Quantity
 from drivers.emulated import Span
+from drivers.sensirion.chip import Interface, spelt, words
 
 _ORDER: Mapping[Quantity, Span] = {
     Quantity.PM1: Span(0.0, 1000.0, 0.1),
@@ -46,7 +47,7 @@ class Emulated:
 
     Faults: *name* is what it says it is; *unknown* are quantities that it cannot tell; *errors* and
     *warnings* are what goes wrong while it measures (bits of the status register); *stalled* gives nothing
-    new; *corrupt* is the number of next answers with a wrong CRC.
+    new; `wires.corrupt` is the number of next answers with a wrong CRC.
     """
 
     spans = _ORDER
@@ -58,7 +59,7 @@ class Emulated:
         self.unknown: set[Quantity] = set()
         self.errors = self.warnings = 0
         self.stalled = False
-        self.corrupt = 0
+        self.wires = Interface(clock)
         self.power_cycle()
 
     @property
@@ -79,25 +80,13 @@ class Emulated:
         self._ready = False
         self._frame = [0x7FFF if q not in _UNSIGNED else 0xFFFF for q in _ORDER]
         self._seen = 0
-        self._answer: bytes | None = None
-        self._busy_until = self._clock.monotonic()
+        self.wires.occupy(0.0)
 
     def transfer(self, write: bytes, read: int) -> bytes:
         """Execute a command, or hand out the answer of the last one. Deaf while it executes."""
-        if self._clock.monotonic() < self._busy_until:
-            raise NoAcknowledge("the part executes a command")
+        self.wires.listen()
         self._advance()
-        if write:
-            self._execute(int.from_bytes(write[:2]), write[2:])
-            if read:
-                raise NoAcknowledge("the answer is not there yet: the command takes time")
-            return b""
-        if not read:
-            return b""
-        answer, self._answer = self._answer, None
-        if answer is None:
-            raise NoAcknowledge("there is nothing to read")
-        return answer[:read].ljust(read, b"\xff")
+        return self.wires.exchange(write, read, self._execute)
 
     def _execute(self, command: int, arguments: bytes) -> None:
         if command not in _COMMANDS:
@@ -107,12 +96,8 @@ class Emulated:
             raise NoAcknowledge(f"command {command:#06x} is not for a part that is measuring")
         if arguments and command != 0x6736:
             raise BusError(f"command {command:#06x} takes no argument")
-        self._busy_until = self._clock.monotonic() + duration
-        self._answer = None
+        self.wires.occupy(duration)
         self._act(command, arguments)
-        if self._answer is not None and self.corrupt:
-            self.corrupt -= 1
-            self._answer = bytes([self._answer[0] ^ 0x10]) + self._answer[1:]
 
     def _act(self, command: int, arguments: bytes) -> None:
         match command:
@@ -121,24 +106,23 @@ class Emulated:
             case 0x0104:
                 self._since, self._ready = None, False
             case 0x0202:
-                self._answer = _frame([int(self._ready)])
+                self.wires.answer(self._ready)
             case 0x0300:
-                self._answer, self._ready = _frame(self._frame), False
+                self.wires.answer(*self._frame)
+                self._ready = False
             case 0x6736 if arguments:
-                self.altitude = _argument(arguments)
+                self.altitude = _altitude(arguments)
             case 0x6736:
-                self._answer = _frame([self.altitude])
+                self.wires.answer(self.altitude)
             case 0xD014 | 0xD033:
-                text = (self.name if command == 0xD014 else self.serial).encode().ljust(32, b"\0")
-                self._answer = _frame([int.from_bytes(text[at : at + 2]) for at in range(0, 32, 2)])
+                self.wires.answer(*spelt(self.name if command == 0xD014 else self.serial, 16))
             case 0xD206 | 0xD210:
                 status = self._seen | (self.warnings if self.measuring else 0)
-                self._answer = _frame([status >> 16, status & 0xFFFF])
+                self.wires.answer(status >> 16, status & 0xFFFF)
                 self._seen = 0 if command == 0xD210 else self._seen
             case 0xD304:
-                busy = self._busy_until
                 self.power_cycle()
-                self._busy_until = busy
+                self.wires.occupy(_COMMANDS[command][2])
 
     def _advance(self) -> None:
         """Take the sample that is due, if one is: the first 1.1 s after the start, then one a second."""
@@ -160,23 +144,10 @@ class Emulated:
         return max(floor, min(top - 1, count)) & 0xFFFF
 
 
-def _argument(raw: bytes) -> int:
-    if len(raw) != 3 or _crc(raw[:2]) != raw[2]:
+def _altitude(arguments: bytes) -> int:
+    if len(arguments) != 3:
         raise BusError("one argument of two bytes and its CRC is expected")
-    if not 0 <= int.from_bytes(raw[:2]) <= 3000:
+    (altitude,) = words(arguments)
+    if altitude > 3000:
         raise BusError("the altitude is 0 to 3000 m")
-    return int.from_bytes(raw[:2])
-
-
-def _frame(words: list[int]) -> bytes:
-    parts = [word.to_bytes(2) for word in words]
-    return b"".join(part + bytes([_crc(part)]) for part in parts)
-
-
-def _crc(data: bytes) -> int:
-    """Divide by x^8 + x^5 + x^4 + 1 as one long number: on its own, so as not to trust the driver's."""
-    register = int.from_bytes(bytes([data[0] ^ 0xFF, *data[1:], 0]))
-    for bit in reversed(range(8, 8 * len(data) + 8)):
-        if register >> bit & 1:
-            register ^= 0x131 << (bit - 8)
-    return register
+    return altitude

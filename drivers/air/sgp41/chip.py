@@ -7,9 +7,9 @@ one. Its *spans* are therefore empty, and `set` takes how bad the air is, on the
 from collections.abc import Mapping
 
 from drivers.bus import BusError, NoAcknowledge
-from drivers.checksum import crc8
 from drivers.device import Clock, Quantity
 from drivers.emulated import Span
+from drivers.sensirion.chip import Interface, words
 
 # Command: execution time in seconds, words of argument.
 _COMMANDS = {0x2612: (0.05, 2), 0x2619: (0.05, 2), 0x280E: (0.32, 0), 0x3615: (0.001, 0), 0x3682: (0.001, 0)}
@@ -19,10 +19,10 @@ _COMMANDS[0x202F] = (0.001, 0)
 class Emulated:
     """An SGP41.
 
-    Faults: *voc* and *nox* are ticks that come whatever the air; *corrupt* is the number of next answers with
-    a wrong CRC; *features* is what it says it is. *damaged* tells that it was conditioned for longer than
-    10 s; *heated* whether it heats; *air* is what it was told: words for humidity and temperature. *log*
-    keeps when each measurement began.
+    Faults: *voc* and *nox* are ticks that come whatever the air; *features* is what it says it is;
+    `wires.corrupt` is the number of next answers with a wrong CRC. *damaged* tells that it was conditioned
+    for longer than 10 s; *heated* whether it heats; *air* is what it was told: words for humidity and
+    temperature. *log* keeps when each measurement began.
     """
 
     spans: Mapping[Quantity, Span] = {}
@@ -33,7 +33,7 @@ class Emulated:
         self.serial, self.features = serial, features
         self.voc: int | None = None
         self.nox: int | None = None
-        self.corrupt = 0
+        self.wires = Interface(clock)
         self.damaged = False
         self.log: list[float] = []
         self.power_cycle()
@@ -49,77 +49,49 @@ class Emulated:
         self.heated = False
         self.air = (0, 0)
         self._conditioning: float | None = None
-        self._answer: bytes | None = None
-        self._busy_until = self._clock.monotonic() + 0.0006
+        self.wires.occupy(0.0006)
 
     def transfer(self, write: bytes, read: int) -> bytes:
         """Execute a command, or hand out the answer of the last one. Deaf while it executes."""
-        now = self._clock.monotonic()
-        if self._conditioning is not None and now > self._conditioning + 10.0:
+        if self._conditioning is not None and self._clock.monotonic() > self._conditioning + 10.0:
             self.damaged = True
-        if now < self._busy_until:
-            raise NoAcknowledge("the part executes a command")
-        if write:
-            self._execute(int.from_bytes(write[:2]), write[2:])
-            if read:
-                raise NoAcknowledge("the answer is not there yet: the command takes time")
-            return b""
-        if not read:
-            return b""
-        answer, self._answer = self._answer, None
-        if answer is None:
-            raise NoAcknowledge("there is nothing to read")
-        return answer[:read].ljust(read, b"\xff")
+        self.wires.listen()
+        return self.wires.exchange(write, read, self._execute)
 
     def _execute(self, command: int, arguments: bytes) -> None:
         if command not in _COMMANDS:
             raise NoAcknowledge(f"there is no command {command:#06x}")
         duration, count = _COMMANDS[command]
-        words = _arguments(arguments)
-        if len(words) != count:
-            raise BusError(f"command {command:#06x} has {count} words of argument, not {len(words)}")
-        self._busy_until = self._clock.monotonic() + duration
-        self._answer = None
-        self._act(command, words)
-        if self._answer is not None and self.corrupt:
-            self.corrupt -= 1
-            self._answer = bytes([self._answer[0] ^ 0x10]) + self._answer[1:]
+        told = words(arguments)
+        if len(told) != count:
+            raise BusError(f"command {command:#06x} has {count} words of argument, not {len(told)}")
+        self.wires.occupy(duration)
+        self._act(command, told)
 
-    def _act(self, command: int, words: tuple[int, ...]) -> None:
+    def _act(self, command: int, told: tuple[int, ...]) -> None:
         now = self._clock.monotonic()
         match command:
             case 0x2612:
                 self.heated = True
                 self._conditioning = now if self._conditioning is None else self._conditioning
-                self._answer = _frame(self._ticks()[0])
+                self.wires.answer(self._ticks()[0])
             case 0x2619:
                 self.heated, self._conditioning = True, None
-                self.air = (words[0], words[1])
+                self.air = (told[0], told[1])
                 self.log.append(now)
-                self._answer = _frame(*self._ticks())
+                self.wires.answer(*self._ticks())
             case 0x280E:
                 self.heated, self._conditioning = False, None
-                self._answer = _frame(0xD400)
+                self.wires.answer(0xD400)
             case 0x3615:
                 self.heated, self._conditioning = False, None
             case 0x3682:
-                self._answer = _frame(self.serial >> 32, self.serial >> 16 & 0xFFFF, self.serial & 0xFFFF)
+                self.wires.answer(self.serial >> 32, self.serial >> 16 & 0xFFFF, self.serial & 0xFFFF)
             case 0x202F:
-                self._answer = _frame(self.features)
+                self.wires.answer(self.features)
 
     def _ticks(self) -> tuple[int, int]:
         """Return the ticks of the two pixels: VOC lowers the one, NOx raises the other."""
         voc = round(30000 - 20 * (self._world[Quantity.VOC_INDEX] - 100))
         nox = round(15800 + 10 * (self._world[Quantity.NOX_INDEX] - 1))
         return voc if self.voc is None else self.voc, nox if self.nox is None else self.nox
-
-
-def _arguments(raw: bytes) -> tuple[int, ...]:
-    if len(raw) % 3 or any(crc8(raw[at : at + 2]) != raw[at + 2] for at in range(0, len(raw), 3)):
-        raise BusError("each word of the arguments is followed by its CRC")
-    return tuple(int.from_bytes(raw[at : at + 2]) for at in range(0, len(raw), 3))
-
-
-def _frame(*words: int) -> bytes:
-    parts = [word.to_bytes(2) for word in words]
-    return b"".join(part + bytes([crc8(part)]) for part in parts)

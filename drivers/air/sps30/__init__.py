@@ -23,7 +23,7 @@ _MODE_TIME, _WAKE_TIME, _CLEAR_TIME = 0.02, 0.005, 0.02  # [s]
 _TYPE = "00080000"  # 6.3.9
 _STATUS_SINCE = 0x0202  # the firmware that brought the status register
 
-_POLLS, _PAUSE = 14, 0.1  # a result is due each second
+_READY, _POLLS, _PAUSE = 0xFF, 14, 0.1  # a result is due each second
 _CLEANING = 12.0  # the fan cleans itself for 10 s once a week, and nothing is measured then (4.2)
 
 _Q = Quantity
@@ -117,12 +117,7 @@ class Driver:
         return await self._port.ask(_READ_VALUES, 20)
 
     async def _ready(self) -> bool:
-        for _ in range(_POLLS):
-            (flag,) = await self._port.ask(_DATA_READY, 1)
-            if flag & 0xFF:
-                return True
-            await self._clock.sleep(_PAUSE)
-        return False
+        return await self._port.ready(_DATA_READY, _READY, _POLLS, _PAUSE)
 
     def _excuse(self) -> Missing:
         """Return why there is no result, as long as there is a good reason."""
@@ -170,7 +165,7 @@ def settled(values: dict[Quantity, float | Missing], elapsed: float) -> dict[Qua
 
 def faults(status: tuple[int, ...]) -> dict[Quantity, Missing]:
     """Return what the status register (two words) says must not be trusted (4.4)."""
-    return condemned(status[0] << 16 | status[1], _STATUS)
+    return condemned(status, _STATUS)
 
 
 def _judge(value: float) -> float | Missing:

@@ -8,9 +8,9 @@ import struct
 from collections.abc import Mapping
 
 from drivers.bus import BusError, NoAcknowledge
-from drivers.checksum import crc8
 from drivers.device import Clock, Quantity
 from drivers.emulated import Span
+from drivers.sensirion.chip import Interface, spelt, words
 
 _MASS, _NUMBER = Span(0.0, 1000.0, 0.0001), Span(0.0, 3000.0, 0.0003)
 _WORLD: Mapping[Quantity, tuple[Span, float]] = {
@@ -52,7 +52,7 @@ class Emulated:
     Faults: *type* is what it says it is; *firmware* is its version (0x0202 is 2.2); *broken* are quantities
     that come as NaN; *raw* are numbers that come instead of the world's, whatever they are; *errors* and
     *warnings* are what goes wrong while it measures (bits of the status register); *stalled* gives nothing
-    new; *corrupt* is the number of next answers with a wrong CRC.
+    new; `wires.corrupt` is the number of next answers with a wrong CRC.
     """
 
     spans: Mapping[Quantity, Span] = {quantity: span for quantity, (span, _) in _WORLD.items()}
@@ -65,7 +65,7 @@ class Emulated:
         self.raw: dict[Quantity, float] = {}
         self.errors = self.warnings = 0
         self.stalled = False
-        self.corrupt = 0
+        self.wires = Interface(clock)
         self.power_cycle()
 
     @property
@@ -83,12 +83,11 @@ class Emulated:
         now = self._clock.monotonic()
         self._mode, self._since, self._samples = _IDLE, now, 0
         self._ready = False
-        self._frame = bytes(40)
+        self._frame: tuple[int, ...] = (0,) * 20
         self._status = 0
         self._clean_at = now + _WEEK
         self._awake_until = now
-        self._answer: bytes | None = None
-        self._busy_until = now
+        self.wires.occupy(0.0)
 
     def fall_asleep(self) -> None:
         """Go to sleep, as after the command for it."""
@@ -100,20 +99,14 @@ class Emulated:
 
     def transfer(self, write: bytes, read: int) -> bytes:
         """Execute a command, or hand out the answer of the last one. Deaf while it executes or sleeps."""
-        if self._clock.monotonic() < self._busy_until:
-            raise NoAcknowledge("the part executes a command")
+        self.wires.listen()
         if self._mode == _ASLEEP and self._clock.monotonic() >= self._awake_until:
             self._awake_until = self._clock.monotonic() + 0.1  # a start condition wakes the interface (6.3.5)
             raise NoAcknowledge("the part sleeps")
         self._advance()
         if write:
             self._execute(int.from_bytes(write[:2]), write[2:])
-        if not read:
-            return b""
-        answer, self._answer = self._answer, None
-        if answer is None:
-            raise NoAcknowledge("there is nothing to read")
-        return answer[:read].ljust(read, b"\xff")
+        return self.wires.read(read) if read else b""
 
     def _execute(self, command: int, arguments: bytes) -> None:
         modes, duration, since, size = _COMMANDS.get(command, (set[str](), 0.0, 0, 0))
@@ -121,12 +114,8 @@ class Emulated:
             raise NoAcknowledge(f"there is no command {command:#06x} for a part that is {self._mode}")
         if len(arguments) != size:
             raise BusError(f"command {command:#06x} has {size} bytes of argument, not {len(arguments)}")
-        self._busy_until = self._clock.monotonic() + duration
-        self._answer = None
+        self.wires.occupy(duration)
         self._act(command, arguments)
-        if self._answer is not None and self.corrupt:
-            self.corrupt -= 1
-            self._answer = bytes([self._answer[0] ^ 0x10]) + self._answer[1:]
 
     def _act(self, command: int, arguments: bytes) -> None:
         match command:
@@ -138,26 +127,26 @@ class Emulated:
             case 0x1001:
                 self._mode = _ASLEEP
             case 0x0202:
-                self._answer = _guard(bytes([0, self._ready]))
+                self.wires.answer(self._ready)
             case 0x0300:
-                self._answer, self._ready = _guard(self._frame), False
+                self.wires.answer(*self._frame)
+                self._ready = False
             case 0x5607:
                 self.clean()
             case 0xD002:
-                self._answer = _guard(self.type.encode().ljust(8, b"\0")[:8])
+                self.wires.answer(*spelt(self.type, 4))
             case 0xD033:
-                self._answer = _guard(self.serial.encode().ljust(32, b"\0"))
+                self.wires.answer(*spelt(self.serial, 16))
             case 0xD100:
-                self._answer = _guard(self.firmware.to_bytes(2))
+                self.wires.answer(self.firmware)
             case 0xD206:
                 shown = self._status | (self.warnings if self.measuring else 0)
-                self._answer = _guard(shown.to_bytes(4))
+                self.wires.answer(shown >> 16, shown & 0xFFFF)
             case 0xD210:
                 self._status = 0
             case 0xD304:
-                busy = self._busy_until
                 self.power_cycle()
-                self._busy_until = busy
+                self.wires.occupy(_COMMANDS[command][1])
 
     def _advance(self) -> None:
         """Take the sample that is due, if one is: one second after the start, then one a second."""
@@ -170,7 +159,7 @@ class Emulated:
         samples = int(now - self._since + 1e-9)
         if samples > self._samples and now < self._clean_at:
             self._samples, self._ready = samples, True
-            self._frame = struct.pack(">10f", *map(self._number, _WORLD))
+            self._frame = struct.unpack(">20H", struct.pack(">10f", *map(self._number, _WORLD)))
 
     def _number(self, quantity: Quantity) -> float:
         if quantity in self.broken:
@@ -180,13 +169,5 @@ class Emulated:
 
 def _check_start(arguments: bytes) -> None:
     """A start says in which format the results come; only the one with floating point is emulated."""
-    if crc8(arguments[:2]) != arguments[2]:
-        raise BusError("the argument's CRC is wrong")
-    if arguments[:2] != b"\x03\x00":
+    if words(arguments) != (0x0300,):
         raise BusError("the format of the results is 0x0300 (floating point)")
-
-
-def _guard(raw: bytes) -> bytes:
-    """Put its CRC behind each pair of bytes."""
-    pairs = [raw[at : at + 2] for at in range(0, len(raw), 2)]
-    return b"".join(pair + bytes([crc8(pair)]) for pair in pairs)

@@ -4,13 +4,13 @@ Datasheet "SHT4x", version 6, February 2023; the sections cited are its. Each me
 command of one byte, and every word that comes back has a CRC.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from drivers.bus import I2C, BusError
-from drivers.checksum import crc8
 from drivers.device import ChecksumError, Clock, Missing, Quantity, Values
+from drivers.sensirion import Port
 
 ON = "i2c"
 ADDRESSES: tuple[int, ...] = (0x44, 0x45, 0x46)
@@ -45,53 +45,32 @@ class Driver:
     quantities = frozenset({Quantity.TEMPERATURE, Quantity.HUMIDITY})
 
     def __init__(self, bus: I2C, address: int, clock: Clock, options: Options = Options()) -> None:
-        self._bus = bus
-        self._address = address
-        self._clock = clock
         self._order = _ORDERS[options.precision]
-        self._free = float("-inf")
+        self._port = Port(bus, address, clock, self._order.takes, width=1)
 
     async def start(self) -> None:
         """Take one measurement: two valid checksums are as good an identity as the part has."""
-        await self._words()
+        await self._port.ask(self._order.command, 2)
 
     async def measure(self) -> Values:
         """Measure once, 10 ms at the longest. Raises ChecksumError where a word was spoilt on its way."""
-        return decode(await self._words())
+        return decode(await self._port.ask(self._order.command, 2))
 
     async def stop(self) -> None:
         """Nothing: the part sleeps."""
 
-    async def _words(self) -> tuple[int, int]:
-        """Order a measurement, once the one before is over, also where that was given up half-way."""
-        await self._clock.sleep(max(0.0, self._free - self._clock.monotonic()))
-        self._free = self._clock.monotonic() + self._order.takes
-        await self._bus.transfer(self._address, bytes([self._order.command]))
-        await self._clock.sleep(self._order.takes)
-        return checked(await self._bus.transfer(self._address, read=6))
-
 
 async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
     """Return the serial number of the SHT4x at *address*, or None. To a part with registers it is a read."""
+    port = Port(bus, address, clock, _ORDERS["high"].takes, width=1)
     try:
-        await bus.transfer(address, bytes([_SERIAL_NUMBER]))
-        await clock.sleep(_ORDERS["high"].takes)
-        high, low = checked(await bus.transfer(address, read=6))
+        high, low = await port.ask(_SERIAL_NUMBER, 2)
     except (BusError, ChecksumError):
         return None
     return f"serial number {high:04x}{low:04x}" if {high, low} - _RAILS else None
 
 
-def checked(raw: bytes) -> tuple[int, int]:
-    """Return the two words of *raw*, each followed by its CRC-8 (4.4). Raises ChecksumError."""
-    for at in (0, 3):
-        word, crc = raw[at : at + 2], raw[at + 2]
-        if crc8(word) != crc:
-            raise ChecksumError(f"word {at // 3} has CRC {crc:#04x}, computed {crc8(word):#04x}")
-    return int.from_bytes(raw[0:2]), int.from_bytes(raw[3:5])
-
-
-def decode(words: tuple[int, int]) -> dict[Quantity, float | Missing]:
+def decode(words: Sequence[int]) -> dict[Quantity, float | Missing]:
     """Turn the two words into degrees Celsius and percent (4.6).
 
     The formula goes a little beyond 0 and 100 %, where the value is cropped; a word at its end is

@@ -1,7 +1,8 @@
 """How Sensirion's parts speak on I2C: their datasheets describe it in the same words.
 
-A command is a word of 16 bits, and every word after it, in either direction, is followed by its CRC-8. While
-a part executes a command it does not acknowledge, so an answer is read with a transfer of its own.
+A command is a word of 16 bits (an SHT4x's is a byte), and every word after it, in either direction, is
+followed by its CRC-8. While a part executes a command it does not acknowledge, so an answer is read with a
+transfer of its own. The datasheets are named in the drivers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,19 +10,23 @@ from typing import NamedTuple
 
 from drivers.bus import I2C, BusError
 from drivers.checksum import crc8
-from drivers.device import ChecksumError, Clock, DeviceError, Missing, Quantity
+from drivers.device import ChecksumError, Clock, DeviceError, Missing, Quantity, WrongDevice
 
 _INDICES = frozenset({Quantity.VOC_INDEX, Quantity.NOX_INDEX})
 
 
 class Port:
-    """One part on its bus. A command takes *execution* seconds, unless the caller knows better."""
+    """One part on its bus. A command takes *execution* seconds, unless the caller knows better.
 
-    def __init__(self, bus: I2C, address: int, clock: Clock, execution: float) -> None:
+    It is *width* bytes long.
+    """
+
+    def __init__(self, bus: I2C, address: int, clock: Clock, execution: float, width: int = 2) -> None:
         self._bus = bus
         self._address = address
         self._clock = clock
         self._execution = execution
+        self._width = width
         self._free = float("-inf")
 
     async def ask(
@@ -41,9 +46,22 @@ class Port:
         """
         await self._clock.sleep(max(0.0, self._free - self._clock.monotonic()))
         try:
-            await self._bus.transfer(self._address, command.to_bytes(2) + b"".join(map(guarded, arguments)))
+            frame = command.to_bytes(self._width) + b"".join(map(guarded, arguments))
+            await self._bus.transfer(self._address, frame)
         finally:
             self._free = self._clock.monotonic() + (self._execution if takes is None else takes)
+
+    async def ready(self, command: int, mask: int, tries: int, pause: float) -> bool:
+        """Return whether the word that *command* asks for gets a bit of *mask*.
+
+        It is asked for *tries* times, with *pause* seconds after each.
+        """
+        for _ in range(tries):
+            (flag,) = await self.ask(command, 1)
+            if flag & mask:
+                return True
+            await self._clock.sleep(pause)
+        return False
 
     async def name(self, command: int, count: int) -> str | None:
         """Return the name that *command* asks for, or None where no such answer comes: for a probe."""
@@ -81,6 +99,19 @@ def text(words: Sequence[int]) -> str:
     return b"".join(word.to_bytes(2) for word in words).partition(b"\0")[0].decode("ascii", "replace")
 
 
+def identify(words: Sequence[int], name: str) -> None:
+    """Raise WrongDevice unless *words* spell *name* (a product name)."""
+    told = text(words)
+    if told != name:
+        raise WrongDevice(f"the part says that it is a {told!r}, not a {name}")
+
+
+def register(words: Sequence[int]) -> int:
+    """Return a register of 32 bits, which comes as two words."""
+    high, low = words
+    return high << 16 | low
+
+
 def decode(layout: Sequence[Word], words: Sequence[int], warming: bool) -> dict[Quantity, float | Missing]:
     """Turn the *words* of a SEN5x or SEN6x into values, in the order of *layout*.
 
@@ -90,16 +121,16 @@ def decode(layout: Sequence[Word], words: Sequence[int], warming: bool) -> dict[
 
 
 def condemned(
-    register: int, bits: Mapping[int, tuple[frozenset[Quantity], frozenset[Quantity]]]
+    status: Sequence[int], bits: Mapping[int, tuple[frozenset[Quantity], frozenset[Quantity]]]
 ) -> dict[Quantity, Missing]:
-    """Return what a status *register* says must not be trusted.
+    """Return what a *status* register (two words) says must not be trusted.
 
     *bits* gives for each bit what is broken when it is set (FAULT) and what is in doubt (UNRELIABLE). A fault
     is never softened to a doubt.
     """
     said: dict[Quantity, Missing] = {}
     for bit, (broken, doubtful) in bits.items():
-        if register >> bit & 1:
+        if register(status) >> bit & 1:
             said = dict.fromkeys(doubtful, Missing.UNRELIABLE) | said | dict.fromkeys(broken, Missing.FAULT)
     return said
 
