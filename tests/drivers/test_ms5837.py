@@ -14,9 +14,7 @@ from drivers.device import ChecksumError, DeviceError, Missing, Quantity, WrongD
 from drivers.emulated import EmulatedI2C
 from drivers.flood.ms5837 import Driver, Options, check, compensate, decode, probe
 from drivers.flood.ms5837.chip import Emulated, sealed
-from drivers.weather.bme280.chip import Emulated as Bme280
-from gateway.clock import LoopClock
-from tests.drivers.test_sweep import Constant
+from tests.drivers.test_ms58xx import Memory, started
 
 P, T, D = Quantity.WATER_PRESSURE, Quantity.WATER_TEMPERATURE, Quantity.DEPTH
 VECTORS = [
@@ -38,32 +36,6 @@ def chip(clock):
 @pytest.fixture
 def bus(chip):
     return EmulatedI2C({0x76: chip})
-
-
-class Memory:
-    """A part that holds the PROM of a vector and always converts to the same two results."""
-
-    def __init__(self, device):
-        self.prom = [bytes.fromhex(word) for word in device["prom"]]
-        self.results = {0x40: bytes.fromhex(device["d1"]), 0x50: bytes.fromhex(device["d2"])}
-        self.pending = bytes(3)
-
-    async def transfer(self, address, write=b"", read=0):
-        match write[0]:
-            case 0x1E:
-                return b""
-            case 0x00:
-                return self.pending
-            case command if command >= 0xA0:
-                return self.prom[(command - 0xA0) // 2]
-            case command:
-                self.pending = self.results[command & 0xF0]
-                return b""
-
-
-async def started(driver):
-    await driver.start()
-    return await driver.measure()
 
 
 def played(vector, clock):
@@ -153,40 +125,10 @@ def test_both_models_across_temperatures(clock, model, celsius):
         assert values[T] == pytest.approx(celsius, abs=0.011)
 
 
-@pytest.mark.parametrize(("density", "depth"), [(997.0, 2.0), (1029.0, 2.0), (1000.0, -0.1)])
-def test_depth(chip, bus, clock, density, depth):
-    """Of fresh water, of the sea, and a part that hangs in air while the weather is high."""
-    chip.set(P, 1000.0 + depth * density * 9.80665 / 100)
-    driver = Driver(bus, 0x76, clock, Options(density=density, air_pressure=1000.0))
-    assert asyncio.run(started(driver))[D] == pytest.approx(depth, abs=0.002)
-
-
-def test_the_offset_takes_a_drift_out(chip, bus, clock):
-    chip.stray = 37.0
-    driver = Driver(bus, 0x76, clock, Options(offset=-37.0, air_pressure=1013.25))
-    values = asyncio.run(started(driver))
-    assert values[P] == pytest.approx(1013.25, abs=0.2)
-    assert values[D] == pytest.approx(0.0, abs=0.002)
-
-
 @pytest.mark.parametrize("oversampling", [256, 512, 1024, 2048, 4096, 8192])
 def test_every_oversampling_waits_long_enough(chip, bus, clock, oversampling):
     driver = Driver(bus, 0x76, clock, Options(oversampling=oversampling))
     assert asyncio.run(started(driver))[P] == pytest.approx(1013.25, abs=0.2)
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"density": 1.0}, "density"),
-        ({"density": float("nan")}, "density"),
-        ({"air_pressure": 101325.0}, "air_pressure"),
-        ({"offset": 500.0}, "offset"),
-    ],
-)
-def test_impossible_options_are_refused(options, says):
-    with pytest.raises(ValueError, match=says):
-        Options(**options)
 
 
 @pytest.mark.parametrize("nothing", [0x000000, 0xFFFFFF])
@@ -219,35 +161,6 @@ def test_no_pair_of_results_gives_an_impossible_number(d1, d2, model):
     assert isinstance(values[T], Missing) or -20.05 <= values[T] <= 85.05
 
 
-def test_conversions_that_never_end_are_a_fault(chip, bus, clock):
-    async def main():
-        driver = Driver(bus, 0x76, clock)
-        await driver.start()
-        chip.deaf = True
-        with pytest.raises(DeviceError, match="gave nothing"):
-            await driver.measure()
-
-    asyncio.run(main())
-    assert clock.now < 0.2
-
-
-def test_a_measurement_given_up_half_way_does_not_spoil_the_next(virtual):
-    """A conversion that is ordered while another runs gives a wrong result, not an error."""
-
-    async def main():
-        clock = LoopClock()
-        chip = Emulated(clock)
-        await clock.sleep(0.01)
-        driver = Driver(EmulatedI2C({0x76: chip}), 0x76, clock)
-        await driver.start()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await driver.measure()
-        return (await driver.measure())[P]
-
-    assert virtual(main()) == pytest.approx(1013.25, abs=0.2)
-
-
 def test_without_the_reset_the_prom_is_empty(chip, clock):
     """The datasheet: reset once after power-on, or the PROM may not be loaded."""
     assert chip.transfer(b"\xa2", 2) == b"\0\0"
@@ -268,17 +181,6 @@ def test_the_chip_alone_converts_the_worked_example(clock):
         clock.now += 0.0181
         found.append(int.from_bytes(chip.transfer(b"\x00", 3)))
     assert found == [pytest.approx(6465444, abs=60), pytest.approx(8077636, abs=300)]
-
-
-def test_the_chip_gives_a_result_once_and_spoils_it_when_asked_early(chip, clock):
-    chip.transfer(b"\x48", 0)
-    clock.now += 0.0091
-    good = chip.transfer(b"\x00", 3)
-    assert chip.transfer(b"\x00", 3) == b"\0\0\0"
-    chip.transfer(b"\x48", 0)
-    assert chip.transfer(b"\x00", 3) == b"\0\0\0"
-    clock.now += 0.0091
-    assert chip.transfer(b"\x00", 3) not in (good, b"\0\0\0")
 
 
 @pytest.mark.parametrize("wire", ["01", "1f", "4b", "4c", "60", "a1", "b0"])
@@ -314,11 +216,6 @@ def test_an_early_part_that_names_no_model_is_believed(clock, model):
     assert values[P] == pytest.approx(1013.25, abs=0.2)
 
 
-def test_not_started_is_an_error(bus, clock):
-    with pytest.raises(DeviceError, match="not started"):
-        asyncio.run(Driver(bus, 0x76, clock).measure())
-
-
 @pytest.mark.parametrize(("model", "says"), [("30BA", "an MS5837-30BA"), ("02BA", "an MS5837-02BA")])
 def test_the_probe_names_the_model(clock, model, says):
     chip = Emulated(clock, model)
@@ -340,15 +237,3 @@ def test_the_probe_refuses_a_part_whose_adc_does_not_behave(clock):
 def test_the_probe_refuses_a_bad_checksum(chip, bus, clock):
     chip.prom = (chip.prom[0] ^ 0x1000, *chip.prom[1:])
     assert asyncio.run(probe(bus, 0x76, clock)) is None
-
-
-def test_the_probe_refuses_a_bme280_and_an_empty_place(clock):
-    other = Bme280(clock)
-    clock.now += 1
-    assert asyncio.run(probe(EmulatedI2C({0x76: other}), 0x76, clock)) is None
-    assert asyncio.run(probe(EmulatedI2C({}), 0x76, clock)) is None
-
-
-@pytest.mark.parametrize("byte", [0x00, 0xFF])
-def test_the_probe_refuses_a_stuck_line(clock, byte):
-    assert asyncio.run(probe(Constant(byte), 0x76, clock)) is None

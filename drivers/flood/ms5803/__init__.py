@@ -1,32 +1,26 @@
 """TE Connectivity MS5803-14BA: pressure and temperature of water to 130 m, over I2C.
 
 Datasheet DA5803-14BA_005, September 2012, and for the checksum the maker's application note AN520. The part
-has the commands of the MS5837 at the same address, and another scale.
+has the commands of the MS5837 at the same address (drivers.ms58xx), and another scale.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from drivers.bus import I2C, BusError
-from drivers.checksum import crc4
-from drivers.device import ChecksumError, Clock, DeviceError, Missing, Quantity, Values
+from drivers import ms58xx
+from drivers.bus import I2C
+from drivers.device import ChecksumError, Clock, DeviceError, Quantity, Values
+from drivers.ms58xx import Limits, Port, Scale
 
 ON = "i2c"
 ADDRESSES: tuple[int, ...] = (0x76, 0x77)
 """CSB to the supply, CSB to ground."""
 
-_RESET, _READ_ADC, _READ_PROM = 0x1E, 0x00, 0xA0
-_CONVERT_PRESSURE, _CONVERT_TEMPERATURE = 0x40, 0x50
-_RESET_TIME = 0.010
 _WORDS = 8
-_OVERSAMPLING = (256, 512, 1024, 2048, 4096)
-_PER_SAMPLE = 2.5e-6  # s; a little above the longest times of the table, 0.6 to 9.04 ms
-_GRAVITY = 9.80665
-_NO_RESULT = {0x000000, 0xFFFFFF}  # read too early or twice, and a data line that is stuck
-_COLDEST, _WARMEST = -40.0, 85.0
-_LOWEST, _HIGHEST = 0.0, 14000.0  # hPa
-_MS5837S = {0x15, 0x1A}  # what its word 0 has in bits 11 to 5
+_LIMITS = Limits(coldest=-40.0, warmest=85.0, lowest=0.0, highest=14000.0)
+_SCALE = Scale(offset=16, offset_slope=7, sensitivity=15, sensitivity_slope=8)
+_WARM = 7  # T2 is 7 * dT^2 / 2^37 from 20 degrees on
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +37,7 @@ class Options:
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 900.0 <= self.density <= 1300.0:
-            raise ValueError("density must be 900 to 1300 kg/m3: 997 for rivers, 1029 for the sea")
-        if not 500.0 <= self.air_pressure <= 1100.0:
-            raise ValueError("air_pressure must be 500 to 1100 hPa, at the site and not at sea level")
-        if not -100.0 <= self.offset <= 100.0:
-            raise ValueError("offset must be -100 to 100 hPa: a part that strays further is to be replaced")
+        ms58xx.check_site(self)
 
 
 class Driver:
@@ -57,22 +46,17 @@ class Driver:
     quantities = frozenset({Quantity.WATER_PRESSURE, Quantity.WATER_TEMPERATURE, Quantity.DEPTH})
 
     def __init__(self, bus: I2C, address: int, clock: Clock, options: Options = Options()) -> None:
-        self._bus = bus
-        self._address = address
-        self._clock = clock
+        self._port = Port(bus, address, clock, options.oversampling)
         self._options = options
         self._words: tuple[int, ...] = ()
-        self._takes = _PER_SAMPLE * options.oversampling
-        self._free = float("-inf")
 
     async def start(self) -> None:
         """Reset the part, so that it loads its PROM, and read it; twice where it has no checksum."""
         self._words = ()
-        await self._bus.transfer(self._address, bytes([_RESET]))
-        await self._clock.sleep(_RESET_TIME)
-        words = await _prom(self._bus, self._address)
+        await self._port.reset()
+        words = await self._port.prom(_WORDS)
         check(words)
-        if not words[7] and words != await _prom(self._bus, self._address):
+        if not words[7] and words != await self._port.prom(_WORDS):
             raise ChecksumError("the PROM has no checksum, and reads otherwise the second time")
         self._words = words
 
@@ -83,55 +67,26 @@ class Driver:
         """
         if not self._words:
             raise DeviceError("not started: the calibration of this MS5803 is not known")
-        pressure = await self._convert(_CONVERT_PRESSURE)
-        temperature = await self._convert(_CONVERT_TEMPERATURE)
-        if {pressure, temperature} <= _NO_RESULT:
-            raise DeviceError("both conversions gave nothing: the part hangs, or lost power")
-        return decode(pressure, temperature, self._words, self._options)
+        return decode(*await self._port.results(), self._words, self._options)
 
     async def stop(self) -> None:
         """Nothing: the part sleeps."""
-
-    async def _convert(self, command: int) -> int:
-        """Convert, once an earlier conversion that was given up half-way has ended: it would be spoilt."""
-        await self._clock.sleep(max(0.0, self._free - self._clock.monotonic()))
-        self._free = self._clock.monotonic() + self._takes
-        return await _converted(self._bus, self._address, self._clock, command, self._options.oversampling)
 
 
 async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
     """Return what shows that an MS5803 is at *address*, or None.
 
-    A CRC of 4 bits says little, so the ADC must also behave: a result once, then 0. An MS5837 that names
-    itself is refused; with the others, one of sixteen fits both. Resets the part, which only loads its PROM.
+    An MS5837 that names itself is refused; with the others, one of sixteen fits both. Resets the part, which
+    only loads its PROM again.
     """
-    try:
-        await bus.transfer(address, bytes([_RESET]))
-        await clock.sleep(_RESET_TIME)
-        words = await _prom(bus, address)
-        check(words)
-        found = await _converted(bus, address, clock, _CONVERT_TEMPERATURE, 256)
-        again = int.from_bytes(await bus.transfer(address, bytes([_READ_ADC]), 3))
-    except (BusError, DeviceError):
-        return None
-    if not words[7] or found in _NO_RESULT or again != 0:
+    words = await ms58xx.examine(bus, address, clock, check)
+    if words is None or not words[7]:
         return None
     told = f"PROM word 7 is {words[7]:#06x}, its CRC-4 fits"
-    if words[0] >> 12 != crc4((words[0] & 0x0FFF, *words[1:7], 0)):
+    first, computed = ms58xx.crc_first(words)
+    if first != computed:
         return told
-    return None if words[0] >> 5 & 0x7F in _MS5837S else f"{told} (as an MS5837's would)"
-
-
-async def _prom(bus: I2C, address: int) -> tuple[int, ...]:
-    raw = [await bus.transfer(address, bytes([_READ_PROM + 2 * at]), 2) for at in range(_WORDS)]
-    return tuple(int.from_bytes(word) for word in raw)
-
-
-async def _converted(bus: I2C, address: int, clock: Clock, command: int, oversampling: int) -> int:
-    """Order a conversion and return its 24 bits. A read before its end would spoil it and give 0."""
-    await bus.transfer(address, bytes([command + 2 * _OVERSAMPLING.index(oversampling)]))
-    await clock.sleep(_PER_SAMPLE * oversampling)
-    return int.from_bytes(await bus.transfer(address, bytes([_READ_ADC]), 3))
+    return None if ms58xx.product(words) else f"{told} (as an MS5837's would)"
 
 
 def check(words: Sequence[int]) -> None:
@@ -140,57 +95,18 @@ def check(words: Sequence[int]) -> None:
     The CRC-4 is in bits 3 to 0 of word 7. Where that word is wholly 0, as in the example of the datasheet,
     there is none to check. A PROM of zeros, as before the reset, passes it too, and is refused.
     """
-    told, computed = words[7] & 0x0F, crc4((*words[:7], words[7] & 0xFF00))
-    if words[7] and told != computed:
-        raise ChecksumError(f"the PROM has CRC {told:x}, computed {computed:x}: is it an MS5803 at all?")
-    if {0x0000, 0xFFFF} & set(words[1:7]):
-        raise DeviceError("the PROM reads as empty: the part or its wires are defective")
+    ms58xx.check(words, ms58xx.crc_last(words) if words[7] else (0, 0), "MS5803")
 
 
 def decode(pressure: int, temperature: int, words: Sequence[int], options: Options) -> Values:
-    """Turn the two results into hectopascal, degrees Celsius and metres of water.
-
-    A result of 0 is what the part gives without a conversion. The pressure cannot be compensated without the
-    temperature.
-    """
-    hpa, celsius = compensate(pressure, temperature, words)
-    warmth = _judge(temperature, celsius, _COLDEST, _WARMEST)
-    water = _judge(pressure, hpa + options.offset, _LOWEST, _HIGHEST)
-    if isinstance(warmth, Missing) and water is not Missing.SENTINEL:
-        water = Missing.INPUT_MISSING
-    return {
-        Quantity.WATER_PRESSURE: water,
-        Quantity.WATER_TEMPERATURE: warmth,
-        Quantity.DEPTH: water if isinstance(water, Missing) else depth(water, options),
-    }
-
-
-def depth(pressure: float, options: Options) -> float:
-    """Return the metres of water over a part that feels *pressure* [hPa]."""
-    return (pressure - options.air_pressure) * 100 / (options.density * _GRAVITY)
-
-
-def _judge(result: int, value: float, low: float, high: float) -> float | Missing:
-    if result in _NO_RESULT:
-        return Missing.SENTINEL
-    return value if low <= round(value, 1) <= high else Missing.OUT_OF_RANGE
+    """Turn the two results into hectopascal, degrees Celsius and metres of water."""
+    compensated = compensate(pressure, temperature, words)
+    return ms58xx.values((pressure, temperature), compensated, _LIMITS, options)
 
 
 def compensate(pressure: int, temperature: int, words: Sequence[int]) -> tuple[float, float]:
     """Return the pressure [hPa] and the temperature [Cel] for two results of the ADC, to the second order."""
-    difference = temperature - words[5] * 256
-    first = 2000 + difference * words[6] / 2**23
-    offset = words[2] * 2**16 + words[4] * difference / 2**7
-    sensitivity = words[1] * 2**15 + words[3] * difference / 2**8
-    warmer, less_offset, less_sensitivity = _second_order(difference, first)
-    exact = pressure * (sensitivity - less_sensitivity) / 2**21 - (offset - less_offset)
-    return exact / 2**15 / 10, (first - warmer) / 100
-
-
-def _second_order(difference: float, first: float) -> tuple[float, float, float]:
-    """Return what to take off the temperature [0.01 Cel], the offset and the sensitivity."""
-    below = (first - 2000) ** 2
-    if first >= 2000:
-        return 7 * difference**2 / 2**37, below / 16, 0.0
-    frost = (first + 1500) ** 2 if first < -1500 else 0.0
-    return 3 * difference**2 / 2**33, 3 * below / 2 + 7 * frost, 5 * below / 8 + 4 * frost
+    difference, first = ms58xx.first_order(temperature, words)
+    second = ms58xx.second_order(difference, first, _WARM)
+    exact = ms58xx.scaled(pressure, difference, words, _SCALE, second)
+    return exact / 2**15 / 10, (first - second.temperature) / 100
