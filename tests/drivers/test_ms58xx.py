@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 import drivers
+from drivers import ms58xx
 from drivers.bus import I2C
 from drivers.device import DeviceError, Quantity, Values
 from drivers.emulated import EmulatedI2C
+from drivers.flood.ms5837.chip import sealed
 from drivers.weather.bme280.chip import Emulated as Bme280
 from gateway.clock import LoopClock
 from tests.conftest import VirtualClock
@@ -205,3 +207,17 @@ def test_the_probe_refuses_a_bme280_and_an_empty_place(rig: Rig, clock: VirtualC
 @pytest.mark.parametrize("byte", [0x00, 0xFF])
 def test_the_probe_refuses_a_stuck_line(rig: Rig, byte: int):
     assert rig.probe(Constant(byte)) is None
+
+
+@pytest.mark.parametrize("last", [0x450B, 0x45FB])
+def test_the_checksum_does_not_count_the_byte_that_it_stands_in(last: int):
+    """AN520's own example, also with something in the four bits that nobody uses."""
+    words = (0x3132, 0x3334, 0x3536, 0x3738, 0x3940, 0x4142, 0x4344, last)
+    assert ms58xx.crc_last(words) == (0xB, 0xB)
+
+
+def test_the_checksum_in_the_first_word():
+    """The words of the worked examples of the MS5837 have none of their own: sealed by the emulated part."""
+    words = sealed((0x0341, 34982, 36352, 20328, 22354, 26646, 26146))
+    told, computed = ms58xx.crc_first((*words, 0xFFFF))
+    assert told == computed == words[0] >> 12 != 0

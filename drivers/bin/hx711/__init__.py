@@ -10,12 +10,12 @@ and that is seen: a conversion counts only if the one before it and the one afte
 """
 
 from dataclasses import dataclass
-from math import isfinite
 from statistics import median
 from typing import Literal
 
 from drivers.bus import Pins
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values
+from drivers.load_cell import Life, at_rail, check_cell, weight
 
 ADDRESSES: tuple[int, ...] = ()
 """None: the address is the clock's line."""
@@ -26,7 +26,6 @@ TAKES = ("data",)
 
 PULSES = {"A128": 25, "B32": 26, "A64": 27}  # of the clock: input and gain of the next conversion (Table 3)
 BITS = 24
-RAIL = (1 << 23) - 1
 POWER_DOWN = 0.001  # s, well above 60 us
 SETTLING = 6  # periods in which a conversion must come, settling (four) included
 DUE = 2.5  # periods to the next conversion at the most: a read that reset the part is followed by four
@@ -58,12 +57,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.data < 0:
             raise ValueError("data must be the number of a line")
-        if not -RAIL <= self.zero <= RAIL:
-            raise ValueError("zero must lie within 24 bits, -8388607 to 8388607 counts")
-        if not isfinite(self.factor) or self.factor == 0:
-            raise ValueError("factor must be the cell's counts for one kg, positive or negative, not 0")
-        if not 0 < self.capacity < 1e6:
-            raise ValueError("capacity must be above 0 and below 1000000 kg")
+        check_cell(self)
         if not 1 <= self.average <= 63:
             raise ValueError("average must be 1 to 63 conversions")
 
@@ -101,8 +95,7 @@ class Driver:
         self._clock = clock
         self._options = options
         self._period = 1 / options.rate
-        self._last: int | None = None
-        self._repeats = 0
+        self._life = Life(FROZEN)
 
     async def start(self) -> None:
         """Reset the part by its clock line, and wait for its first conversion."""
@@ -123,7 +116,8 @@ class Driver:
             look = await self._ready()
             was_due, due = due, before is not None and self._due(before, look)
             if before is not None and due and was_due:
-                counts.append(self._alive(before.counts))
+                self._life.check(before.counts)
+                counts.append(before.counts)
             if len(counts) == self._options.average:
                 return {Quantity.WEIGHT: decode(counts, self._options)}
             before = await self._shift(look)
@@ -179,13 +173,6 @@ class Driver:
         await self._pins.write(self._line, True)
         await self._pins.write(self._line, False)
 
-    def _alive(self, counts: int) -> int:
-        self._repeats = self._repeats + 1 if counts == self._last and abs(counts) < RAIL else 0
-        self._last = counts
-        if self._repeats >= FROZEN - 1:
-            raise DeviceError(f"{self._repeats + 1} equal conversions in a row: the converter is frozen")
-        return counts
-
 
 def signed(counts: int) -> int:
     """Read 24 bits as two's complement ("Output Data Rate and Format")."""
@@ -195,7 +182,4 @@ def signed(counts: int) -> int:
 def decode(counts: list[int], options: Options) -> float | Missing:
     """Return the middle one of *counts* as kg. At a rail it may stand for anything beyond."""
     middle = median(counts)
-    if not -RAIL - 1 < middle < RAIL:
-        return Missing.OUT_OF_RANGE
-    weight = (middle - options.zero) / options.factor
-    return weight if abs(weight) <= options.capacity else Missing.OUT_OF_RANGE
+    return Missing.OUT_OF_RANGE if at_rail(middle) else weight(middle, options)

@@ -5,11 +5,11 @@ justify.
 """
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Literal
 
 from drivers.bus import I2C, BusError
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
+from drivers.load_cell import Life, at_rail, check_cell, weight
 
 ADDRESSES: tuple[int, ...] = (0x2A,)
 """The only one (8.8)."""
@@ -30,7 +30,6 @@ POWER_UP = 0.001  # s, five times the "about 200 microseconds" (9.1)
 ANALOG_UP = 0.6  # s, "analog part wakeup stable" (7.3)
 CALIBRATION = 1.0  # s, at the longest
 SETTLING = 5  # conversions after a start, of which the first four still hold what was before
-RAIL = (1 << 23) - 1
 FROZEN = 16  # equal conversions in a row; noise alone makes even a few of them rare
 TRIES = 8  # looks for a conversion that was read in time, before the next could fall into it
 
@@ -54,12 +53,7 @@ class Options:
     average: int = 4
 
     def __post_init__(self) -> None:
-        if not -RAIL <= self.zero <= RAIL:
-            raise ValueError("zero must lie within 24 bits, -8388607 to 8388607 counts")
-        if not isfinite(self.factor) or self.factor == 0:
-            raise ValueError("factor must be the cell's counts for one kg, positive or negative, not 0")
-        if not 0 < self.capacity < 1e6:
-            raise ValueError("capacity must be above 0 and below 1000000 kg")
+        check_cell(self)
         if self.supply not in SUPPLIES:
             raise ValueError(f"supply must be one of {', '.join(f'{volts:g}' for volts in SUPPLIES)} V")
         if not 1 <= self.average <= 64:
@@ -88,8 +82,7 @@ class Driver:
         self._period = 1 / options.rate
         self._ctrl1 = SUPPLIES[options.supply] << 3 | GAINS[options.gain]
         self._ctrl2 = RATES[options.rate] << 4
-        self._last: int | None = None
-        self._repeats = 0
+        self._life = Life(FROZEN)
 
     async def start(self) -> None:
         """Identify the part, reset it, power it, calibrate its amplifier, and let it settle."""
@@ -148,7 +141,7 @@ class Driver:
             since = await self._ready()
             counts = decode_counts(await self._read(RESULT, 3))
             if self._clock.monotonic() - since < self._period:
-                self._check_alive(counts)
+                self._life.check(counts)
                 return counts
         raise DeviceError(f"{TRIES} conversions were each read later than the next may come: a slow bus")
 
@@ -161,12 +154,6 @@ class Driver:
             since = self._clock.monotonic()
             await self._clock.sleep(self._period / 8)
         raise DeviceError(f"no conversion within {3 * self._period:g} s: the part does not convert")
-
-    def _check_alive(self, counts: int) -> None:
-        self._repeats = self._repeats + 1 if counts == self._last and abs(counts) < RAIL else 0
-        self._last = counts
-        if self._repeats >= FROZEN - 1:
-            raise DeviceError(f"{self._repeats + 1} equal conversions in a row: the converter is frozen")
 
     async def _verify(self) -> None:
         """Raise DeviceError when power, gain, supply or rate are not ours: power was lost."""
@@ -192,7 +179,6 @@ def decode_counts(raw: bytes) -> int:
 
 def decode(counts: list[int], options: Options) -> float | Missing:
     """Return the mean of *counts* as kg. A count at a rail may stand for anything beyond."""
-    if any(not -RAIL - 1 < each < RAIL for each in counts):
+    if any(map(at_rail, counts)):
         return Missing.OUT_OF_RANGE
-    weight = (sum(counts) / len(counts) - options.zero) / options.factor
-    return weight if abs(weight) <= options.capacity else Missing.OUT_OF_RANGE
+    return weight(sum(counts) / len(counts), options)

@@ -4,11 +4,11 @@ Datasheet: "ADXL345", Analog Devices, revision G. Sections are named beside what
 """
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Literal
 
+from drivers.accelerometer import AXES, STANDARD_GRAVITY, Life, Triple, check_calibration
 from drivers.bus import I2C, BusError
-from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
+from drivers.device import Clock, DeviceError, Missing, Values, WrongDevice
 
 ADDRESSES: tuple[int, ...] = (0x53, 0x1D)
 """ALT ADDRESS low, ALT ADDRESS high (I2C)."""
@@ -22,7 +22,6 @@ STANDBY, MEASURE = 0x00, 0x08
 FULL_RESOLUTION = 0x08
 DATA_READY = 0x80  # INT_SOURCE
 
-STANDARD_GRAVITY = 9.80665  # m/s2
 PER_G = 256  # LSB/g at full resolution, in every range (Table 1); 4 mg/LSB, as some have it, is 2.4 % high
 RANGE_CODE = {2: 0, 4: 1, 8: 2, 16: 3}
 RATES = {12.5: 7, 25.0: 8, 50.0: 9, 100.0: 10, 200.0: 11, 400.0: 12, 800.0: 13}  # Hz: code (Table 7)
@@ -31,9 +30,6 @@ SETTLING = 4  # periods until the filter holds nothing from before (Self-test: 4
 PATIENCE = {12.5: 100, 25.0: 40, 50.0: 24}
 """Equal vectors in a row that still may be chance. The noise, 0.75 LSB at 100 Hz (Table 1), falls with the
 rate: what is all but impossible at 100 Hz after 16 vectors takes longer at a slow rate."""
-
-AXES = (Quantity.ACCELERATION_X, Quantity.ACCELERATION_Y, Quantity.ACCELERATION_Z)
-Counts = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +52,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.rate not in RATES:
             raise ValueError(f"rate must be one of {', '.join(f'{rate:g}' for rate in RATES)} Hz")
-        if not all(isfinite(zero) and abs(zero) <= 5 for zero in self.zeros):
-            raise ValueError("zero_x, zero_y and zero_z must be -5 to 5 m/s2: more is a defect")
-        if not all(0.8 <= span <= 1.25 for span in self.spans):
-            raise ValueError("span_x, span_y and span_z must be 0.8 to 1.25: more is a defect")
+        check_calibration(self.zeros, self.spans, 5.0, 0.8, 1.25)
 
     @property
     def zeros(self) -> tuple[float, float, float]:
@@ -92,9 +85,7 @@ class Driver:
         self._period = 1 / options.rate
         self._rate = RATES[options.rate]
         self._format = FULL_RESOLUTION | RANGE_CODE[options.range]
-        self._patience = PATIENCE.get(options.rate, 16)
-        self._last: Counts | None = None
-        self._repeats = 0
+        self._life = Life(PATIENCE.get(options.rate, 16))
 
     async def start(self) -> None:
         """Identify the part, configure it in standby, and let its filter settle."""
@@ -119,7 +110,7 @@ class Driver:
         """
         await self._ready()
         counts = decode_counts(await self._read(DATA, 6))
-        self._check_alive(counts)
+        self._life.check(counts)
         limit = PER_G * self._options.range
         calibrations = zip(AXES, counts, self._options.zeros, self._options.spans, strict=True)
         return {axis: decode(count, limit, zero, span) for axis, count, zero, span in calibrations}
@@ -143,14 +134,6 @@ class Driver:
             await self._clock.sleep(self._period / 4)
         raise DeviceError(f"no sample within {3 * self._period:g} s: the part has stopped sampling")
 
-    def _check_alive(self, counts: Counts) -> None:
-        if not any(counts):
-            raise DeviceError("all axes read exactly zero, which gravity does not allow")
-        self._repeats = self._repeats + 1 if counts == self._last else 0
-        self._last = counts
-        if self._repeats >= self._patience - 1:
-            raise DeviceError(f"{self._repeats + 1} equal vectors in a row: the sensing element is frozen")
-
     async def _read(self, register: int, count: int) -> bytes:
         return await self._bus.transfer(self._address, bytes((register,)), count)
 
@@ -158,7 +141,7 @@ class Driver:
         await self._bus.transfer(self._address, bytes((register, *values)))
 
 
-def decode_counts(raw: bytes) -> Counts:
+def decode_counts(raw: bytes) -> Triple:
     """Split six bytes into x, y, z: low byte first, two's complement (Register 0x32 to Register 0x37)."""
     x, y, z = (int.from_bytes(raw[at : at + 2], "little", signed=True) for at in (0, 2, 4))
     return x, y, z

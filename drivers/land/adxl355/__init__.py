@@ -6,6 +6,7 @@ Datasheet: "ADXL354/ADXL355", Analog Devices, revision C. Sections are named bes
 from dataclasses import dataclass
 from typing import Literal
 
+from drivers.accelerometer import AXES, STANDARD_GRAVITY, Life, Triple
 from drivers.bus import I2C, BusError
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
 
@@ -18,16 +19,12 @@ DATA_READY = 0x01
 STANDBY, MEASURE = 0x01, 0x00
 FAST_I2C = 0x80  # RANGE bit 7 is set at reset and has nothing to do with the range
 
-STANDARD_GRAVITY = 9.80665  # m/s2
 SENSITIVITY = {2: 256_000, 4: 128_000, 8: 64_000}  # LSB/g (Table 1)
 RANGE_CODE = {2: 1, 4: 2, 8: 3}
 RAIL = (1 << 19) - 1
 TURN_ON = 0.010  # s, standby to measuring (Table 1)
 SETTLING = 4  # output periods until the decimation filter holds nothing from before (Digital filter)
 FROZEN = 5  # equal vectors in a row; noise alone makes even two of them rare
-
-AXES = (Quantity.ACCELERATION_X, Quantity.ACCELERATION_Y, Quantity.ACCELERATION_Z)
-Counts = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +58,7 @@ class Driver:
         self._filter = RATES.index(options.rate)
         self._range = FAST_I2C | RANGE_CODE[options.range]
         self._period = 1 / options.rate
-        self._last: Counts | None = None
-        self._repeats = 0
+        self._life = Life(FROZEN)
 
     async def start(self) -> None:
         """Identify the part, configure it in standby, and let its filter settle."""
@@ -88,7 +84,7 @@ class Driver:
         await self._ready()
         raw = await self._frame()
         counts = decode_counts(raw[2:])
-        self._check_alive(counts)
+        self._life.check(counts)
         values: dict[Quantity, float | Missing] = {
             axis: decode_acceleration(count, self._sensitivity)
             for axis, count in zip(AXES, counts, strict=True)
@@ -126,14 +122,6 @@ class Driver:
                 return raw
         raise DeviceError("the temperature changes from read to read: not a steady part")
 
-    def _check_alive(self, counts: Counts) -> None:
-        if not any(counts):
-            raise DeviceError("all axes read exactly zero, which gravity does not allow")
-        self._repeats = self._repeats + 1 if counts == self._last else 0
-        self._last = counts
-        if self._repeats >= FROZEN - 1:
-            raise DeviceError(f"{self._repeats + 1} equal vectors in a row: the sensing element is frozen")
-
     async def _read(self, register: int, count: int) -> bytes:
         return await self._bus.transfer(self._address, bytes((register,)), count)
 
@@ -150,7 +138,7 @@ async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
     return f"identity {found.hex()}" if found == IDENTITY else None
 
 
-def decode_counts(raw: bytes) -> Counts:
+def decode_counts(raw: bytes) -> Triple:
     """Split nine bytes into x, y, z: 20 bits each, left-justified, two's complement (XDATA3 to ZDATA1)."""
     x, y, z = (int.from_bytes(raw[at : at + 3], signed=True) >> 4 for at in (0, 3, 6))
     return x, y, z

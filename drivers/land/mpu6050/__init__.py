@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
+from drivers.accelerometer import AXES, STANDARD_GRAVITY, Life, Triple, check_calibration
 from drivers.bus import I2C, BusError
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
 
@@ -26,7 +27,6 @@ RESET_TIME = 0.1  # s, the longest from power to registers (PS 6.1)
 GYRO_START = 0.03  # s (PS 6.1); the clock comes from the gyroscope
 SETTLING = 0.1  # s, several times the slowest filter's 19 ms delay (RM 4.3)
 
-STANDARD_GRAVITY = 9.80665  # m/s2
 PER_G = {2: 16384, 4: 8192, 8: 4096, 16: 2048}  # LSB/g (PS 6.2)
 RANGE_CODE = {2: 0, 4: 1, 8: 2, 16: 3}
 PER_DEGREE = {250: 131.0, 500: 65.5, 1000: 32.8, 2000: 16.4}  # LSB per deg/s (PS 6.1)
@@ -34,9 +34,7 @@ TURN_CODE = {250: 0, 500: 1, 1000: 2, 2000: 3}
 BANDWIDTHS = {184: 1, 94: 2, 44: 3, 21: 4, 10: 5, 5: 6}  # Hz: DLPF_CFG (RM 4.3)
 FROZEN = 5  # equal vectors in a row; noise of tens of counts makes even two of them rare
 
-AXES = (Quantity.ACCELERATION_X, Quantity.ACCELERATION_Y, Quantity.ACCELERATION_Z)
 TURNS = (Quantity.ROTATION_X, Quantity.ROTATION_Y, Quantity.ROTATION_Z)
-Triple = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +64,7 @@ class Options:
     def __post_init__(self) -> None:
         if not 1000 / 256 <= self.rate <= 1000 or abs(1000 / self.rate - round(1000 / self.rate)) > 1e-6:
             raise ValueError("rate must be 1000 Hz divided by 1, 2, 3 ... 256")
-        if not all(isfinite(zero) and abs(zero) <= 2 for zero in self.zeros):
-            raise ValueError("zero_x, zero_y and zero_z must be -2 to 2 m/s2: more is a defect")
-        if not all(0.9 <= span <= 1.1 for span in self.spans):
-            raise ValueError("span_x, span_y and span_z must be 0.9 to 1.1: more is a defect")
+        check_calibration(self.zeros, self.spans, 2.0, 0.9, 1.1)
         if not all(isfinite(zero) and abs(zero) <= 25 for zero in self.turn_zeros):
             raise ValueError("turn_zero_x, turn_zero_y and turn_zero_z must be -25 to 25 deg/s")
 
@@ -114,8 +109,7 @@ class Driver:
                 RANGE_CODE[options.range] << 3,
             )
         )
-        self._last: Triple | None = None
-        self._repeats = 0
+        self._life = Life(FROZEN)
 
     async def start(self) -> None:
         """Identify the part, reset it, wake it, configure it, and let its filter settle."""
@@ -140,7 +134,7 @@ class Driver:
         await self._verify()
         raw = await self._fresh()
         counts = decode_counts(raw[0:6])
-        self._check_alive(counts)
+        self._life.check(counts)
         per_g = PER_G[self._options.range]
         calibrations = zip(AXES, counts, self._options.zeros, self._options.spans, strict=True)
         values: dict[Quantity, float | Missing] = {
@@ -176,14 +170,6 @@ class Driver:
                 return raw[1:]
             await self._clock.sleep(self._period / 4)
         raise DeviceError(f"no sample within {3 * self._period:g} s: the part has stopped sampling")
-
-    def _check_alive(self, counts: Triple) -> None:
-        if not any(counts):
-            raise DeviceError("all axes read exactly zero, which gravity does not allow")
-        self._repeats = self._repeats + 1 if counts == self._last else 0
-        self._last = counts
-        if self._repeats >= FROZEN - 1:
-            raise DeviceError(f"{self._repeats + 1} equal vectors in a row: the sensing element is frozen")
 
     async def _read(self, register: int, count: int) -> bytes:
         return await self._bus.transfer(self._address, bytes((register,)), count)
