@@ -20,7 +20,10 @@ BASE = {"orders", "reading", "config", "clock", "correction", "problem", "toml",
 MIDDLE = {"sampler", "derive", "rules", "control", "ledger", "store", "mqtt", "web", "health"}
 ENTRANCES = {"gateway.__main__", "gateway.cli"}
 WIRES = {"drivers.bus", "drivers.device"}
-FAMILIES = {"drivers.sensirion", "drivers.ms58xx", "drivers.accelerometer", "drivers.load_cell"}
+FAMILIES = {
+    *("drivers.sensirion", "drivers.ms58xx", "drivers.ina2xx"),
+    *("drivers.accelerometer", "drivers.load_cell"),
+}
 """Each what the drivers of a family share; its module `chip`, if it has one, is what their chips share."""
 FOR_PARTS = {*WIRES, "drivers.checksum", "drivers.frozen", *FAMILIES}
 FOR_CHIPS = {*WIRES, "drivers.checksum", "drivers.emulated", *(f"{family}.chip" for family in FAMILIES)}

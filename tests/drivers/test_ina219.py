@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from drivers.bin.ina219 import AVERAGES, Driver, Options, calibration, decode, probe, signed
+from drivers.bin.ina219 import AVERAGES, Driver, Options, calibration, decode, probe
 from drivers.bin.ina219.chip import Emulated
 from drivers.bin.ina226.chip import Emulated as Ina226
 from drivers.bus import BusError, NoAcknowledge
 from drivers.device import DeviceError, Missing, Quantity, WrongDevice
 from drivers.emulated import EmulatedI2C
+from drivers.ina2xx import signed
 from tests.drivers.test_vectors import OneTarget, Registers, of
 
 V, S, A, W = Quantity.VOLTAGE, Quantity.SHUNT_VOLTAGE, Quantity.CURRENT, Quantity.POWER

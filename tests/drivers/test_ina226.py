@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from drivers.bin.ina226 import Driver, Options, calibration, decode, signed
+from drivers.bin.ina226 import Driver, Options, calibration, decode
 from drivers.bin.ina226.chip import Emulated
 from drivers.bus import BusError, NoAcknowledge
 from drivers.device import DeviceError, Missing, Quantity, WrongDevice
 from drivers.emulated import EmulatedI2C
+from drivers.ina2xx import signed
 
 V, S, A, W = Quantity.VOLTAGE, Quantity.SHUNT_VOLTAGE, Quantity.CURRENT, Quantity.POWER
 
@@ -119,7 +120,10 @@ def test_a_shunt_at_its_rail_is_out_of_range(chip, part, amperes):
 
 
 def test_a_bus_at_its_rail_is_out_of_range_and_a_set_sign_bit_a_fault():
-    assert decode(0, 0x7FFF, 0, 0, False, 0.001)[V] is Missing.OUT_OF_RANGE
+    """And so is the power that the part reckoned with it."""
+    values = decode(8000, 0x7FFF, 13107, 10000, False, 0.001)
+    assert values[V] is values[W] is Missing.OUT_OF_RANGE
+    assert values[A] == pytest.approx(10.0)
     with pytest.raises(DeviceError, match="bit 15"):
         decode(0, 0x8000, 0, 0, False, 0.001)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from drivers.bus import I2C, BusError
-from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
+from drivers.device import Clock, DeviceError, Missing, Values, WrongDevice
+from drivers.ina2xx import QUANTITIES, Registers, check_shunt, judged, signed
 
 ADDRESSES: tuple[int, ...] = tuple(range(0x40, 0x50))
 """A1 and A0 to GND, VS+, SDA or SCL (Table 1)."""
@@ -44,10 +45,7 @@ class Options:
     average: Literal[1, 2, 4, 8, 16, 32, 64, 128] = 16
 
     def __post_init__(self) -> None:
-        if not (self.shunt > 0 and self.max_current > 0):
-            raise ValueError("shunt and max_current must be above 0")
-        if self.max_current * self.shunt > SHUNT_LIMITS[-1] + 1e-9:
-            raise ValueError("max_current would drop more than the 320 mV that the part can measure")
+        check_shunt(self.shunt, self.max_current, SHUNT_LIMITS[-1] + 1e-9)
         if not 2 <= calibration(self.shunt, self.max_current) <= 0xFFFE:
             raise ValueError("no calibration value fits: choose a larger max_current, or a larger shunt")
 
@@ -80,11 +78,11 @@ async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
 class Driver:
     """An INA219 that converts when asked and rests in between."""
 
-    quantities = frozenset({Quantity.VOLTAGE, Quantity.SHUNT_VOLTAGE, Quantity.CURRENT, Quantity.POWER})
+    quantities = QUANTITIES
 
     def __init__(self, bus: I2C, address: int, clock: Clock, options: Options = Options()) -> None:
-        self._bus = bus
         self._address = address
+        self._part = Registers(bus, address)
         self._clock = clock
         self._calibration = calibration(options.shunt, options.max_current)
         self._current_step = 0.04096 / (self._calibration * options.shunt)  # A, as truncated
@@ -99,11 +97,11 @@ class Driver:
 
         Raises WrongDevice for an INA226, which has the same addresses.
         """
-        found = await self._read(CONFIGURATION)
+        found = await self._part.read(CONFIGURATION)
         if found & ABSENT:
             raise WrongDevice(f"configuration at {self._address:#04x} is {found:#06x}: an INA226?")
-        await self._write(CONFIGURATION, self._configuration | POWER_DOWN)
-        await self._write(CALIBRATION, self._calibration)
+        await self._part.write(CONFIGURATION, self._configuration | POWER_DOWN)
+        await self._part.write(CALIBRATION, self._calibration)
         await self._verify(POWER_DOWN)
 
     async def measure(self) -> Values:
@@ -112,38 +110,32 @@ class Driver:
         A voltage at its rail is OUT_OF_RANGE; current and power are FAULT when the part reports an arithmetic
         overflow. Raises DeviceError when the conversion never ends or the settings are lost.
         """
-        await self._read(POWER)  # which clears READY; writing the same mode again need not (8.6.3.2)
-        await self._write(CONFIGURATION, self._configuration | TRIGGERED)
+        await self._part.read(POWER)  # which clears READY; writing the same mode again need not (8.6.3.2)
+        await self._part.write(CONFIGURATION, self._configuration | TRIGGERED)
         bus = await self._ready()
-        shunt, current, power = [await self._read(each) for each in (SHUNT, CURRENT, POWER)]
+        shunt, current, power = [await self._part.read(each) for each in (SHUNT, CURRENT, POWER)]
         await self._verify(TRIGGERED)  # last, so that a brown-out before any of the reads is seen
         return decode(shunt, bus, power, current, self._gain, self._current_step)
 
     async def stop(self) -> None:
         """To power-down."""
-        await self._write(CONFIGURATION, self._configuration | POWER_DOWN)
+        await self._part.write(CONFIGURATION, self._configuration | POWER_DOWN)
 
     async def _ready(self) -> int:
         """Wait for the end of the conversion, 1.75 times its longest time at most; return the bus word."""
         await self._clock.sleep(self._conversion)
         for _ in range(4):
-            word = await self._read(BUS)
+            word = await self._part.read(BUS)
             if word & READY:
                 return word
             await self._clock.sleep(self._conversion / 4)
         raise DeviceError(f"no conversion within {1.75 * self._conversion:.3g} s: it never became ready")
 
     async def _verify(self, mode: int) -> None:
-        found = (await self._read(CONFIGURATION), await self._read(CALIBRATION))
+        found = (await self._part.read(CONFIGURATION), await self._part.read(CALIBRATION))
         if found != (self._configuration | mode, self._calibration):
             told = " ".join(f"{word:#06x}" for word in found)
             raise DeviceError(f"configuration and calibration read {told}: lost, as after a brown-out")
-
-    async def _read(self, register: int) -> int:
-        return int.from_bytes(await self._bus.transfer(self._address, bytes((register,)), 2))
-
-    async def _write(self, register: int, word: int) -> None:
-        await self._bus.transfer(self._address, bytes((register,)) + word.to_bytes(2))
 
 
 def decode(shunt: int, bus: int, power: int, current: int, gain: int, current_step: float) -> Values:
@@ -154,20 +146,9 @@ def decode(shunt: int, bus: int, power: int, current: int, gain: int, current_st
     if bus & ALWAYS_ZERO:
         raise DeviceError(f"bus voltage reads {bus:#06x}, but its bit 2 is always 0")
     rail = 4000 << gain
-    clipped = not -rail < signed(shunt) < rail
-    lost = Missing.OUT_OF_RANGE if clipped else Missing.FAULT if bus & OVERFLOW else None
+    drop = signed(shunt) * SHUNT_STEP if -rail < signed(shunt) < rail else Missing.OUT_OF_RANGE
     volts = (bus >> 3) * BUS_STEP
     amperes = signed(current) * current_step
     watts = power * POWER_RATIO * current_step if amperes >= 0 else -amperes * volts
-    full = bus >> 3 >= BUS_RAIL
-    return {
-        Quantity.VOLTAGE: Missing.OUT_OF_RANGE if full else volts,
-        Quantity.SHUNT_VOLTAGE: Missing.OUT_OF_RANGE if clipped else signed(shunt) * SHUNT_STEP,
-        Quantity.CURRENT: lost or amperes,
-        Quantity.POWER: lost or (Missing.OUT_OF_RANGE if full else watts),
-    }
-
-
-def signed(word: int) -> int:
-    """Read a 16-bit word as two's complement."""
-    return word - 0x10000 if word & 0x8000 else word
+    seen = Missing.OUT_OF_RANGE if bus >> 3 >= BUS_RAIL else volts
+    return judged(seen, drop, amperes, watts, bool(bus & OVERFLOW))

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from drivers.bus import BusError, NoAcknowledge
+from drivers.bus import BusError
 from drivers.device import Clock, Quantity
 from drivers.emulated import Span
+from drivers.ina2xx.chip import Pointer, clip
 
 _TIMES = (84e-6, 148e-6, 276e-6, 532e-6)
 _SAMPLED = (532e-6, 1.06e-3, 2.13e-3, 4.26e-3, 8.51e-3, 17.02e-3, 34.05e-3, 68.1e-3)
@@ -41,22 +42,12 @@ class Emulated:
 
     def power_cycle(self) -> None:
         self.registers = {0: 0x399F, 1: 0, 2: 0, 3: 0, 4: 0, 5: 0}
-        self._pointer = 0
+        self._pointer = Pointer(self._write, self._read)
         self._ready = self._overflow = False
         self._begin()
 
     def transfer(self, write: bytes, read: int) -> bytes:
-        if len(write) not in (0, 1, 3):
-            raise NoAcknowledge("a write is a pointer, or a pointer and two bytes")
-        if write:
-            if write[0] not in self.registers:
-                raise NoAcknowledge(f"there is no register {write[0]:#04x}")
-            self._pointer = write[0]
-        if len(write) == 3:
-            self._write(write[0], int.from_bytes(write[1:]))
-        if read not in (0, 2):
-            raise BusError("registers are read as two bytes")
-        return self._read().to_bytes(2) if read else b""
+        return self._pointer.transfer(write, read, self.registers)
 
     def _write(self, register: int, word: int) -> None:
         self._convert()
@@ -82,14 +73,14 @@ class Emulated:
         self._ready_at = self._clock.monotonic() + parts * self.slow
         self._pending = bool(word & 0b011)
 
-    def _read(self) -> int:
+    def _read(self, register: int) -> int:
         self._convert()
-        if self._pointer in self.held:
-            return self.held[self._pointer]
-        word = self.registers[self._pointer]
-        if self._pointer == 2:
+        if register in self.held:
+            return self.held[register]
+        word = self.registers[register]
+        if register == 2:
             return word | self._ready << 1 | self._overflow
-        if self._pointer == 3:
+        if register == 3:
             self._ready = False
         return word
 
@@ -99,9 +90,9 @@ class Emulated:
         self._pending = bool(self.registers[0] & 0b100)
         limit = 4000 << (self.registers[0] >> 11 & 3)
         top = 8000 if self.registers[0] & 0x2000 else 4000
-        shunt = _clip(round(self._world[Quantity.CURRENT] * self._shunt / 10e-6), -limit, limit)
+        shunt = clip(round(self._world[Quantity.CURRENT] * self._shunt / 10e-6), -limit, limit)
         self.registers[1] = shunt & 0xFFFF
-        self.registers[2] = _clip(round(self._world[Quantity.VOLTAGE] / 4e-3), 0, top) << 3
+        self.registers[2] = clip(round(self._world[Quantity.VOLTAGE] / 4e-3), 0, top) << 3
         self._multiply()
         self._ready = True
 
@@ -111,13 +102,9 @@ class Emulated:
         current = int(shunt * self.registers[5] / 4096)
         power = abs(current) * (self.registers[2] >> 3) // 5000
         self._overflow = not -0x8000 <= current <= 0x7FFF or power > 0xFFFF
-        self.registers[4] = _clip(current, -0x8000, 0x7FFF) & 0xFFFF
+        self.registers[4] = clip(current, -0x8000, 0x7FFF) & 0xFFFF
         self.registers[3] = min(power, 0xFFFF)
 
 
 def _time(code: int) -> float:
     return _SAMPLED[code & 7] if code & 8 else _TIMES[code & 3]
-
-
-def _clip(value: int, low: int, high: int) -> int:
-    return min(max(value, low), high)

@@ -6,7 +6,8 @@ Datasheet: "INA226", Texas Instruments, SBOS547B. Sections are named beside what
 from dataclasses import dataclass
 
 from drivers.bus import I2C, BusError
-from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
+from drivers.device import Clock, DeviceError, Missing, Values, WrongDevice
+from drivers.ina2xx import QUANTITIES, Registers, check_shunt, judged, signed
 
 ADDRESSES: tuple[int, ...] = tuple(range(0x40, 0x50))
 """A1 and A0 to GND, VS, SDA or SCL (Table 6-2)."""
@@ -49,10 +50,7 @@ class Options:
     conversion: float = 0.0011
 
     def __post_init__(self) -> None:
-        if not (self.shunt > 0 and self.max_current > 0):
-            raise ValueError("shunt and max_current must be above 0")
-        if self.max_current * self.shunt > SHUNT_LIMIT:
-            raise ValueError("max_current would drop more than the 81.92 mV that the part can measure")
+        check_shunt(self.shunt, self.max_current, SHUNT_LIMIT)
         if not 1 <= calibration(self.shunt, self.max_current) <= 0x7FFF:
             raise ValueError("no calibration value fits: choose a larger max_current, or a smaller shunt")
         if self.average not in AVERAGES:
@@ -69,11 +67,11 @@ def calibration(shunt: float, max_current: float) -> int:
 class Driver:
     """An INA226 that converts when asked and sleeps in between."""
 
-    quantities = frozenset({Quantity.VOLTAGE, Quantity.SHUNT_VOLTAGE, Quantity.CURRENT, Quantity.POWER})
+    quantities = QUANTITIES
 
     def __init__(self, bus: I2C, address: int, clock: Clock, options: Options = Options()) -> None:
-        self._bus = bus
         self._address = address
+        self._part = Registers(bus, address)
         self._clock = clock
         self._calibration = calibration(options.shunt, options.max_current)
         self._current_step = 0.00512 / (self._calibration * options.shunt)  # A, as truncated
@@ -85,13 +83,13 @@ class Driver:
 
     async def start(self) -> None:
         """Identify the part, reset it, and calibrate it."""
-        identity = (await self._read(MANUFACTURER), await self._read(DIE))
+        identity = (await self._part.read(MANUFACTURER), await self._part.read(DIE))
         if identity != IDENTITY:
             told = " ".join(f"{word:04x}" for word in identity)
             raise WrongDevice(f"identity at {self._address:#04x} is {told}, not 5449 2260")
-        await self._write(CONFIGURATION, RESET)
-        await self._write(CONFIGURATION, self._configuration | POWER_DOWN)
-        await self._write(CALIBRATION, self._calibration)
+        await self._part.write(CONFIGURATION, RESET)
+        await self._part.write(CONFIGURATION, self._configuration | POWER_DOWN)
+        await self._part.write(CALIBRATION, self._calibration)
         await self._verify()
 
     async def measure(self) -> Values:
@@ -100,38 +98,32 @@ class Driver:
         A voltage at its rail is OUT_OF_RANGE; current and power are FAULT when the part reports an arithmetic
         overflow. Raises DeviceError when the conversion never ends or the calibration is lost.
         """
-        await self._write(CONFIGURATION, self._configuration | TRIGGERED)
+        await self._part.write(CONFIGURATION, self._configuration | TRIGGERED)
         flags = await self._ready()
-        shunt, bus, power, current = [await self._read(each) for each in (SHUNT, BUS, POWER, CURRENT)]
+        shunt, bus, power, current = [await self._part.read(each) for each in (SHUNT, BUS, POWER, CURRENT)]
         await self._verify()  # last, so that a brown-out before any of the reads is seen
         return decode(shunt, bus, power, current, bool(flags & OVERFLOW), self._current_step)
 
     async def stop(self) -> None:
         """To power-down."""
-        await self._write(CONFIGURATION, self._configuration | POWER_DOWN)
+        await self._part.write(CONFIGURATION, self._configuration | POWER_DOWN)
 
     async def _ready(self) -> int:
         """Wait for the conversion: its longest time, and half of it again."""
         await self._clock.sleep(self._conversion)
         for _ in range(3):
-            flags = await self._read(MASK)
+            flags = await self._part.read(MASK)
             if flags & READY:
                 return flags
             await self._clock.sleep(self._conversion / 4)
         raise DeviceError(f"no conversion within {1.75 * self._conversion:.3g} s: it never became ready")
 
     async def _verify(self) -> None:
-        found = await self._read(CALIBRATION)
+        found = await self._part.read(CALIBRATION)
         if found != self._calibration:
             raise DeviceError(
                 f"calibration reads {found}, not {self._calibration}: lost, as after a brown-out"
             )
-
-    async def _read(self, register: int) -> int:
-        return int.from_bytes(await self._bus.transfer(self._address, bytes((register,)), 2))
-
-    async def _write(self, register: int, word: int) -> None:
-        await self._bus.transfer(self._address, bytes((register,)) + word.to_bytes(2))
 
 
 async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
@@ -148,16 +140,6 @@ def decode(shunt: int, bus: int, power: int, current: int, overflow: bool, curre
     """Convert the four result words; *current_step* is the current LSB [A]."""
     if bus & 0x8000:
         raise DeviceError(f"bus voltage reads {bus:#06x}, but its bit 15 is always 0")
-    clipped = shunt in (0x7FFF, 0x8000)
-    lost = Missing.OUT_OF_RANGE if clipped else Missing.FAULT if overflow else None
-    return {
-        Quantity.VOLTAGE: Missing.OUT_OF_RANGE if bus == 0x7FFF else bus * BUS_STEP,
-        Quantity.SHUNT_VOLTAGE: Missing.OUT_OF_RANGE if clipped else signed(shunt) * SHUNT_STEP,
-        Quantity.CURRENT: lost or signed(current) * current_step,
-        Quantity.POWER: lost or power * POWER_RATIO * current_step,
-    }
-
-
-def signed(word: int) -> int:
-    """Read a 16-bit word as two's complement."""
-    return word - 0x10000 if word & 0x8000 else word
+    volts = Missing.OUT_OF_RANGE if bus == 0x7FFF else bus * BUS_STEP
+    drop = Missing.OUT_OF_RANGE if shunt in (0x7FFF, 0x8000) else signed(shunt) * SHUNT_STEP
+    return judged(volts, drop, signed(current) * current_step, power * POWER_RATIO * current_step, overflow)

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from drivers.bus import BusError, NoAcknowledge
+from drivers.bus import BusError
 from drivers.device import Clock, Quantity
 from drivers.emulated import Span
+from drivers.ina2xx.chip import Pointer, clip
 
 _TIMES = (140e-6, 204e-6, 332e-6, 588e-6, 1.1e-3, 2.116e-3, 4.156e-3, 8.244e-3)
 _SAMPLES = (1, 4, 16, 64, 128, 256, 512, 1024)
@@ -40,21 +41,11 @@ class Emulated:
 
     def power_cycle(self) -> None:
         self.registers = dict(_POWER_ON)
-        self._pointer = 0
+        self._pointer = Pointer(self._write, self._read)
         self._begin()
 
     def transfer(self, write: bytes, read: int) -> bytes:
-        if len(write) not in (0, 1, 3):
-            raise NoAcknowledge("a write is a pointer, or a pointer and two bytes")
-        if write:
-            if write[0] not in self.registers:
-                raise NoAcknowledge(f"there is no register {write[0]:#04x}")
-            self._pointer = write[0]
-        if len(write) == 3:
-            self._write(write[0], int.from_bytes(write[1:]))
-        if read not in (0, 2):
-            raise BusError("registers are read as two bytes")
-        return self._read().to_bytes(2) if read else b""
+        return self._pointer.transfer(write, read, self.registers)
 
     def _write(self, register: int, word: int) -> None:
         if register == 0 and word & 0x8000:
@@ -77,10 +68,10 @@ class Emulated:
         self.registers[6] &= ~0x0C
         self._pending = bool(word & 0b011)
 
-    def _read(self) -> int:
+    def _read(self, register: int) -> int:
         self._convert()
-        word = self.registers[self._pointer]
-        if self._pointer == 6:
+        word = self.registers[register]
+        if register == 6:
             self.registers[6] &= ~0x08
         return word
 
@@ -89,16 +80,12 @@ class Emulated:
             return
         continuous = bool(self.registers[0] & 0b100)
         self._pending = continuous
-        shunt = _clip(round(self._world[Quantity.CURRENT] * self._shunt / 2.5e-6), -0x8000, 0x7FFF)
-        bus = _clip(round(self._world[Quantity.VOLTAGE] / 1.25e-3), 0, 0x7FFF)
+        shunt = clip(round(self._world[Quantity.CURRENT] * self._shunt / 2.5e-6), -0x8000, 0x7FFF)
+        bus = clip(round(self._world[Quantity.VOLTAGE] / 1.25e-3), 0, 0x7FFF)
         current = round(shunt * self.registers[5] / 2048)
         power = round(abs(current) * bus / 20000)
         overflow = 0x04 if abs(current) > 0x7FFF or power > 0xFFFF else 0
         self.registers[1], self.registers[2] = shunt & 0xFFFF, bus
-        self.registers[3] = _clip(power, 0, 0xFFFF)
-        self.registers[4] = _clip(current, -0x8000, 0x7FFF) & 0xFFFF
+        self.registers[3] = clip(power, 0, 0xFFFF)
+        self.registers[4] = clip(current, -0x8000, 0x7FFF) & 0xFFFF
         self.registers[6] = self.registers[6] & ~0x04 | overflow | 0x08
-
-
-def _clip(value: int, low: int, high: int) -> int:
-    return min(max(value, low), high)
