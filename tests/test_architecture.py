@@ -21,7 +21,7 @@ MIDDLE = {"sampler", "derive", "rules", "control", "ledger", "store", "mqtt", "w
 ENTRANCES = {"gateway.__main__", "gateway.cli"}
 WIRES = {"drivers.bus", "drivers.device"}
 FAMILIES = {
-    *("drivers.sensirion", "drivers.ms58xx", "drivers.ina2xx"),
+    *("drivers.sensirion", "drivers.ms58xx", "drivers.ina2xx", "drivers.bme"),
     *("drivers.accelerometer", "drivers.load_cell"),
 }
 """Each what the drivers of a family share; its module `chip`, if it has one, is what their chips share."""

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from drivers import bme
+from drivers.bme import CHIP_ID, FORCED, OVERSAMPLING, RESET, RESET_WORD, codes, judged
 from drivers.bus import I2C, BusError
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
 
@@ -18,20 +20,16 @@ ADDRESSES: tuple[int, ...] = (0x76, 0x77)
 # Registers (5.2).
 _HEATER_CALIBRATION, _DATA, _RESISTANCE, _WAIT, _CONTROL = 0x00, 0x1D, 0x5A, 0x64, 0x70
 _CTRL_GAS_1, _CTRL_HUM, _CTRL_MEAS = 0x71, 0x72, 0x74
-_CALIBRATION_1, _ID, _RESET, _CALIBRATION_2, _VARIANT = 0x8A, 0xD0, 0xE0, 0xE1, 0xF0
+_CALIBRATION_1, _CALIBRATION_2, _VARIANT = 0x8A, 0xE1, 0xF0
 
-_CHIP_ID, _RESET_WORD, _FORCED = 0x61, 0xB6, 0x01
+_OURS = 0x61  # the chip id (5.3.1)
 _BME680, _BME688 = 0x00, 0x01
 _NAMES = {_BME680: "BME680", _BME688: "BME688"}
-_COUSINS = {0x56: "BMP280", 0x57: "BMP280", 0x58: "BMP280", 0x60: "BME280"}
 _NEW, _VALID, _STABLE = 0x80, 0x20, 0x10  # new_data_0; gas_valid_r, heat_stab_r (5.3.5)
-_SKIPPED_20, _SKIPPED_16 = 0x80000, 0x8000
 _STARTUP = 0.01  # [s]
 _TRIES, _PAUSE = 10, 0.01
-_OVERSAMPLING = {1: 1, 2: 2, 4: 3, 8: 4, 16: 5}
 
 _Q = Quantity
-_RANGES = {_Q.TEMPERATURE: (-40.0, 85.0), _Q.PRESSURE: (300.0, 1100.0), _Q.HUMIDITY: (0.0, 100.0)}
 
 # What the gas ranges of a BME680 are off by, in percent (BME680, 3.4.1, table 16).
 _OFF_1 = (0, 0, 0, 0, 0, -1, 0, -0.8, 0, 0, -0.2, -0.5, 0, -1, 0, 0)
@@ -77,7 +75,7 @@ class Driver:
         self._address = address
         self._clock = clock
         self._options = options
-        code = _OVERSAMPLING[options.oversampling]
+        code = OVERSAMPLING[options.oversampling]
         self._ctrl_hum, self._ctrl_meas = code, code << 5 | code << 2
         self._longest = duration(options.oversampling) + options.heating * 1.05
         self._calibration: Calibration | None = None
@@ -87,7 +85,7 @@ class Driver:
     async def start(self) -> None:
         """Identify the part, reset it, and read its calibration."""
         self._calibration = None
-        (chip,), (variant,) = await self._read(_ID, 1), await self._read(_VARIANT, 1)
+        (chip,), (variant,) = await self._read(CHIP_ID, 1), await self._read(_VARIANT, 1)
         identify(chip, variant)
         await self.stop()
         words = [await self._read(start, count) for start, count in ((0x8A, 23), (0xE1, 14), (0x00, 5))]
@@ -100,7 +98,7 @@ class Driver:
         settings = self._settings(self._calibration)
         for register, value in settings.items():
             await self._write(register, value)
-        await self._write(_CTRL_MEAS, self._ctrl_meas | _FORCED)
+        await self._write(_CTRL_MEAS, self._ctrl_meas | FORCED)
         await self._clock.sleep(self._longest)
         raw = await self._result()
         await self._check(settings)
@@ -111,7 +109,7 @@ class Driver:
 
     async def stop(self) -> None:
         """Reset the part: it sleeps from then on, unheated."""
-        await self._write(_RESET, _RESET_WORD)
+        await self._write(RESET, RESET_WORD)
         await self._clock.sleep(_STARTUP)
 
     def _settings(self, calibration: Calibration) -> dict[int, int]:
@@ -153,7 +151,7 @@ class Driver:
 async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
     """Return chip id and variant of the part at *address* if it is a BME688 or BME680, else None."""
     try:
-        (chip,) = await bus.transfer(address, bytes([_ID]), 1)
+        (chip,) = await bus.transfer(address, bytes([CHIP_ID]), 1)
         (variant,) = await bus.transfer(address, bytes([_VARIANT]), 1)
         identify(chip, variant)
     except (BusError, DeviceError):
@@ -163,10 +161,7 @@ async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
 
 def identify(chip: int, variant: int) -> None:
     """Raise WrongDevice unless *chip* and *variant* are those of a BME688 or BME680 (5.3.1)."""
-    if chip != _CHIP_ID:
-        cousin = _COUSINS.get(chip)
-        hint = f", which is a {cousin}" if cousin else ""
-        raise WrongDevice(f"chip id {chip:#04x}{hint}; a BME688 or BME680 has {_CHIP_ID:#04x}")
+    bme.identify(chip, _OURS, "BME688 or BME680")
     if variant not in _NAMES:
         raise WrongDevice(f"variant {variant:#04x} is neither a BME688 (0x01) nor a BME680 (0x00)")
 
@@ -197,26 +192,18 @@ def parse(first: bytes, second: bytes, third: bytes) -> Calibration:
 def decode(raw: bytes, calibration: Calibration, variant: int) -> dict[Quantity, float | Missing]:
     """Turn registers 0x1D to 0x2D into Ohm, degrees Celsius, percent and hectopascal.
 
-    A code that the part gives without a result is SENTINEL; without the temperature, humidity and pressure
-    cannot be compensated. Gas that was not measured is SENTINEL, and measured with a heater that had not
-    reached its temperature UNRELIABLE.
+    Gas that was not measured is SENTINEL, and measured with a heater that had not reached its temperature
+    UNRELIABLE.
     """
-    pressure, temperature = int.from_bytes(raw[2:5]) >> 4, int.from_bytes(raw[5:8]) >> 4
-    humidity = int.from_bytes(raw[8:10])
-    skipped = {
-        _Q.TEMPERATURE: temperature == _SKIPPED_20,
-        _Q.PRESSURE: pressure == _SKIPPED_20,
-        _Q.HUMIDITY: humidity == _SKIPPED_16,
-    }
-    fine = fine_temperature(temperature, calibration.temperature)
+    found = codes(raw[2:10])
+    fine = fine_temperature(found.temperature, calibration.temperature)
     values = {
         _Q.TEMPERATURE: fine / 5120,
-        _Q.PRESSURE: compensate_pressure(pressure, fine, calibration.pressure),
-        _Q.HUMIDITY: compensate_humidity(humidity, fine / 5120, calibration.humidity),
+        _Q.PRESSURE: compensate_pressure(found.pressure, fine, calibration.pressure),
+        _Q.HUMIDITY: compensate_humidity(found.humidity, fine / 5120, calibration.humidity),
     }
-    found = {quantity: _judge(quantity, values[quantity], skipped) for quantity in values}
     gas = raw[15:17] if variant == _BME688 else raw[13:15]
-    return found | {_Q.GAS_RESISTANCE: _gas(gas, calibration, variant)}
+    return judged(found, values) | {_Q.GAS_RESISTANCE: _gas(gas, calibration, variant)}
 
 
 def fine_temperature(code: int, words: tuple[int, ...]) -> float:
@@ -290,15 +277,6 @@ def _gas(raw: bytes, calibration: Calibration, variant: int) -> float | Missing:
     if variant == _BME688:
         return resistance_688(code, step)
     return resistance_680(code, step, calibration.switching_error)
-
-
-def _judge(quantity: Quantity, value: float, skipped: Mapping[Quantity, bool]) -> float | Missing:
-    if skipped[quantity]:
-        return Missing.SENTINEL
-    if skipped[_Q.TEMPERATURE]:
-        return Missing.INPUT_MISSING
-    low, high = _RANGES[quantity]
-    return value if low <= round(value, 1) <= high else Missing.OUT_OF_RANGE
 
 
 def _u16(raw: bytes, at: int) -> int:

@@ -5,9 +5,9 @@ rounding of their shifts (which costs up to 0.1 hPa); the driver runs those for 
 """
 
 import struct
-from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+from drivers.bme.chip import Pointer, factors, nearest, packed, spread, steps
 from drivers.bus import BusError, NoAcknowledge
 from drivers.device import Clock, Quantity
 from drivers.emulated import Span
@@ -19,7 +19,6 @@ TRIM = {
     0x00: bytes.fromhex("3000100000"),
 }
 _RESET_DATA = bytes.fromhex("0000 800000 800000 8000 000000 0000 0000")
-_FACTORS = (0, 1, 2, 4, 8, 16, 16, 16)
 _T, _P, _H, _G = Quantity.TEMPERATURE, Quantity.PRESSURE, Quantity.HUMIDITY, Quantity.GAS_RESISTANCE
 
 # What the ranges of a BME680 are worth, as its maker's integer tables have them.
@@ -63,7 +62,7 @@ class Emulated:
         """Lose the settings and the results; the words are burnt in."""
         self._awake = self._clock.monotonic() + 0.002
         self._ends: float | None = None
-        self._pointer = 0
+        self._registers = Pointer("BME688", self._store, self._memory)
         self._settings = dict.fromkeys([*range(0x50, 0x6F), 0x70, 0x71, 0x72, 0x74, 0x75], 0)
         self._data = _RESET_DATA
 
@@ -72,23 +71,13 @@ class Emulated:
         if self._clock.monotonic() < self._awake:
             raise NoAcknowledge("the part is still starting")
         self._advance()
-        if len(write) == 1:
-            self._pointer = write[0]
-        elif len(write) % 2 or (write and read):
-            raise BusError("a BME688 takes pairs of register and value, or one register to read from")
-        for at in range(0, len(write) - 1, 2):
-            self._store(write[at], write[at + 1])
-        memory = self._memory()
-        try:
-            return bytes(memory[self._pointer + offset] for offset in range(read))
-        except KeyError as error:
-            raise BusError(f"there is no register {error.args[0]:#04x}") from error
+        return self._registers.transfer(write, read)
 
     def _memory(self) -> dict[int, int]:
         """Return every register that can be read, and what it holds now."""
         areas = {**self._trim, 0xD0: bytes([self.chip_id]), 0xE0: b"\0", 0xF0: bytes([self.variant])}
         areas |= {0x1D: self._data, 0x73: b"\0"}
-        memory = {start + offset: byte for start, area in areas.items() for offset, byte in enumerate(area)}
+        memory = spread(areas)
         if self._ends is not None:
             memory[0x1D] = 0x60  # gas_measuring, measuring; not new
         return memory | self._settings
@@ -105,9 +94,8 @@ class Emulated:
                 self._data = b"\0" + self._data[1:]
                 self._ends = self._clock.monotonic() + self._typical()
 
-    def _factors(self) -> dict[Quantity, int]:
-        meas, hum = self._settings[0x74], self._settings[0x72]
-        return {_T: _FACTORS[meas >> 5], _P: _FACTORS[meas >> 2 & 7], _H: _FACTORS[hum & 7]}
+    def _asked(self) -> dict[Quantity, int]:
+        return factors(self._settings[0x74], self._settings[0x72])
 
     def _measures_gas(self) -> bool:
         return bool(self._settings[0x71] & (0x20 if self.variant else 0x10))
@@ -118,7 +106,7 @@ class Emulated:
         return ((code & 0x3F) << 2 * (code >> 6)) / 1000
 
     def _typical(self) -> float:
-        climate = sum(self._factors().values()) * 1.963 + 9 * 0.477 + 1
+        climate = sum(self._asked().values()) * 1.963 + 9 * 0.477 + 1
         return climate / 1000 + self._heating() * self._measures_gas()
 
     def _advance(self) -> None:
@@ -130,18 +118,12 @@ class Emulated:
         self._data = self._results()
 
     def _results(self) -> bytes:
-        words, factors = _Words(self._trim), self._factors()
-        # Without the filter a result has 16 bits, and one more for each doubling.
-        codes = {each: range(0, 1 << 20, 32 >> factor.bit_length()) for each, factor in factors.items()}
-        warm = _nearest(words.fine, self._world[_T] * 5120, codes[_T])
+        words, asked = _Words(self._trim), self._asked()
+        warm = nearest(words.fine, self._world[_T] * 5120, steps(asked[_T]))
         fine = words.fine(warm)
-        dense = _nearest(lambda c: -words.pressure(c, fine), -self._world[_P] * 100, codes[_P])
-        moist = _nearest(lambda c: words.humidity(c, fine), self._world[_H], range(1 << 16))
-        skipped = self.skipped | {quantity for quantity, factor in factors.items() if not factor}
-        pressure = 0x80000 if _P in skipped else dense
-        temperature = 0x80000 if _T in skipped else warm
-        humidity = 0x8000 if _H in skipped else moist
-        climate = (pressure << 4).to_bytes(3) + (temperature << 4).to_bytes(3) + humidity.to_bytes(2)
+        dense = nearest(lambda c: -words.pressure(c, fine), -self._world[_P] * 100, steps(asked[_P]))
+        moist = nearest(lambda c: words.humidity(c, fine), self._world[_H], range(1 << 16))
+        climate = packed({_T: warm, _P: dense, _H: moist}, asked, self.skipped)
         return b"\x80\0" + climate + b"\0\0\0" + self._gas(words)
 
     def _gas(self, words: "_Words") -> bytes:
@@ -229,9 +211,3 @@ class _Words:
 
 def _ints(layout: str, raw: bytes, at: int) -> tuple[int, ...]:
     return struct.unpack_from(layout, raw, at)
-
-
-def _nearest(curve: Callable[[int], float], wanted: float, codes: range) -> int:
-    """Return the code whose value on a rising *curve* is the nearest to *wanted*."""
-    at = min(bisect_left(codes, wanted, key=curve), len(codes) - 1)
-    return min(codes[max(0, at - 1) : at + 1], key=lambda code: abs(curve(code) - wanted))

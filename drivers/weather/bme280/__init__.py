@@ -4,27 +4,22 @@ Datasheet BST-BME280-DS002, revision 1.6; the sections cited are its. The part i
 it sleeps between measurements, so that it does not warm itself.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from drivers.bme import CHIP_ID, FORCED, OVERSAMPLING, RESET, RESET_WORD, codes, identify, judged
 from drivers.bus import I2C, BusError
-from drivers.device import Clock, DeviceError, Missing, Quantity, Values, WrongDevice
+from drivers.device import Clock, DeviceError, Missing, Quantity, Values
 
 ADDRESSES: tuple[int, ...] = (0x76, 0x77)
 """SDO to ground, SDO to VDDIO (6.2)."""
 
-_CALIBRATION_TP, _ID, _CALIBRATION_H, _RESET = 0x88, 0xD0, 0xE1, 0xE0
+_CALIBRATION_TP, _CALIBRATION_H = 0x88, 0xE1
 _CTRL_HUM, _CTRL_MEAS, _CONFIG, _DATA = 0xF2, 0xF4, 0xF5, 0xF7
-_CHIP_ID, _RESET_WORD = 0x60, 0xB6  # 5.4.1, 5.4.2
-_COUSINS = {0x56: "BMP280", 0x57: "BMP280", 0x58: "BMP280", 0x61: "BME680 or BME688"}
+_OURS = 0x60  # the chip id (5.4.1)
 _MEASURING, _IM_UPDATE = 0x08, 0x01  # 5.4.4
-_FORCED = 0x01  # 5.4.5
-_SKIPPED_20, _SKIPPED_16 = 0x80000, 0x8000  # 5.4.7 to 5.4.9: what the data registers hold without a result
 _STARTUP = 0.002  # table 1: time from reset to first communication
 _TRIES, _PAUSE = 5, 0.002
-_OVERSAMPLING = {1: 1, 2: 2, 4: 3, 8: 4, 16: 5}  # factor to code, tables 20, 23 and 24
-_RANGES = {Quantity.TEMPERATURE: (-40.0, 85.0), Quantity.PRESSURE: (300.0, 1100.0)}  # tables 3 and 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,7 @@ class Driver:
         self._bus = bus
         self._address = address
         self._clock = clock
-        code = _OVERSAMPLING[options.oversampling]
+        code = OVERSAMPLING[options.oversampling]
         self._ctrl_hum, self._ctrl_meas = code, code << 5 | code << 2
         self._longest = (1.25 + 3 * 2.3 * options.oversampling + 2 * 0.575) / 1000  # 9.1
         self._calibration: Calibration | None = None
@@ -59,7 +54,8 @@ class Driver:
     async def start(self) -> None:
         """Identify the part, reset it, and read its calibration once it has copied that from its memory."""
         self._calibration = None
-        identify(await self._read(_ID, 1))
+        (chip_id,) = await self._read(CHIP_ID, 1)
+        identify(chip_id, _OURS, "BME280")
         await self.stop()
         await self._until_clear(_IM_UPDATE, "its calibration was not copied from its memory")
         await self._write(_CONFIG, 0)  # no filter; the standby time is for a mode that is not used
@@ -71,7 +67,7 @@ class Driver:
         if self._calibration is None:
             raise DeviceError("not started: the calibration of this BME280 is not known")
         await self._write(_CTRL_HUM, self._ctrl_hum)  # takes effect with the write of ctrl_meas (5.4.3)
-        await self._write(_CTRL_MEAS, self._ctrl_meas | _FORCED)
+        await self._write(_CTRL_MEAS, self._ctrl_meas | FORCED)
         await self._clock.sleep(self._longest)
         hum, meas = await self._until_clear(_MEASURING, "the measurement did not end")
         if (hum & 0x07, meas & 0xFC) != (self._ctrl_hum, self._ctrl_meas):
@@ -81,7 +77,7 @@ class Driver:
 
     async def stop(self) -> None:
         """Reset the part: it sleeps from then on."""
-        await self._write(_RESET, _RESET_WORD)
+        await self._write(RESET, RESET_WORD)
         await self._clock.sleep(_STARTUP)
 
     async def _until_clear(self, bit: int, failure: str) -> tuple[int, int]:
@@ -103,18 +99,10 @@ class Driver:
 async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
     """Return the chip id when a BME280 answers at *address*, else None. Only reads."""
     try:
-        (found,) = await bus.transfer(address, bytes([_ID]), 1)
+        (found,) = await bus.transfer(address, bytes([CHIP_ID]), 1)
     except BusError:
         return None
-    return f"chip id {found:#04x}" if found == _CHIP_ID else None
-
-
-def identify(raw: bytes) -> None:
-    """Raise WrongDevice unless *raw* is the BME280's chip id (5.4.1)."""
-    if raw[0] != _CHIP_ID:
-        cousin = _COUSINS.get(raw[0])
-        hint = f", which is a {cousin}" if cousin else ""
-        raise WrongDevice(f"chip id {raw[0]:#04x}{hint}; a BME280 has {_CHIP_ID:#04x}")
+    return f"chip id {found:#04x}" if found == _OURS else None
 
 
 def parse(low: bytes, high: bytes) -> Calibration:
@@ -135,25 +123,15 @@ def parse(low: bytes, high: bytes) -> Calibration:
 
 
 def decode(raw: bytes, calibration: Calibration) -> dict[Quantity, float | Missing]:
-    """Turn registers 0xF7 to 0xFE into degrees Celsius, percent and hectopascal.
-
-    A code that the part gives without a result is SENTINEL. It decodes to a plausible 23 degrees, 689 hPa
-    and 83 %, so it must be recognised. Without the temperature the other two cannot be compensated.
-    """
-    pressure, temperature = int.from_bytes(raw[0:3]) >> 4, int.from_bytes(raw[3:6]) >> 4
-    humidity = int.from_bytes(raw[6:8])
-    skipped = {
-        Quantity.TEMPERATURE: temperature == _SKIPPED_20,
-        Quantity.PRESSURE: pressure == _SKIPPED_20,
-        Quantity.HUMIDITY: humidity == _SKIPPED_16,
-    }
-    fine = fine_temperature(temperature, calibration.temperature)
+    """Turn registers 0xF7 to 0xFE into degrees Celsius, percent and hectopascal."""
+    found = codes(raw)
+    fine = fine_temperature(found.temperature, calibration.temperature)
     values = {
         Quantity.TEMPERATURE: fine / 5120,
-        Quantity.PRESSURE: compensate_pressure(pressure, fine, calibration.pressure),
-        Quantity.HUMIDITY: compensate_humidity(humidity, fine, calibration.humidity),
+        Quantity.PRESSURE: compensate_pressure(found.pressure, fine, calibration.pressure),
+        Quantity.HUMIDITY: compensate_humidity(found.humidity, fine, calibration.humidity),
     }
-    return {quantity: _judge(quantity, values[quantity], skipped) for quantity in values}
+    return judged(found, values)
 
 
 def fine_temperature(code: int, words: tuple[int, ...]) -> float:
@@ -185,15 +163,6 @@ def compensate_humidity(code: int, fine: float, words: tuple[int, ...]) -> float
     percent = (code - (h4 * 64 + h5 / 16384 * base)) * (h2 / 65536 * curve)
     percent *= 1 - h1 * percent / 524288
     return min(100.0, max(0.0, percent))
-
-
-def _judge(quantity: Quantity, value: float, skipped: Mapping[Quantity, bool]) -> float | Missing:
-    if skipped[quantity]:
-        return Missing.SENTINEL
-    if skipped[Quantity.TEMPERATURE]:
-        return Missing.INPUT_MISSING
-    low, high = _RANGES.get(quantity, (0.0, 100.0))
-    return value if low <= round(value, 1) <= high else Missing.OUT_OF_RANGE
 
 
 def _s16(raw: bytes) -> int:

@@ -5,9 +5,9 @@ driver runs the floating-point ones of the appendix forwards. Neither knows the 
 """
 
 import struct
-from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
+from drivers.bme.chip import Pointer, factors, nearest, packed, spread, steps
 from drivers.bus import BusError, NoAcknowledge
 from drivers.device import Clock, Quantity
 from drivers.emulated import Span
@@ -17,7 +17,6 @@ TRIM_LOW = bytes.fromhex("706b436718fc7d8e43d6d00b270b8c00f9ff8c3cf8c67017004b")
 TRIM_HIGH = bytes.fromhex("6e01001305001e")
 
 _RESET_DATA = bytes.fromhex("8000008000008000")
-_FACTORS = (0, 1, 2, 4, 8, 16, 16, 16)
 _T, _P, _H = Quantity.TEMPERATURE, Quantity.PRESSURE, Quantity.HUMIDITY
 
 
@@ -54,7 +53,7 @@ class Emulated:
         self._awake = self._clock.monotonic() + 0.001
         self._reset = self._clock.monotonic()
         self._ends: float | None = None
-        self._pointer = 0
+        self._registers = Pointer("BME280", self._store, self._memory)
         self._pending_hum = self._ctrl_hum = self._ctrl_meas = self._config = 0
         self._data = _RESET_DATA
 
@@ -63,17 +62,7 @@ class Emulated:
         if self._clock.monotonic() < self._awake:
             raise NoAcknowledge("the part is still starting")
         self._advance()
-        if len(write) == 1:
-            self._pointer = write[0]
-        elif len(write) % 2 or (write and read):
-            raise BusError("a BME280 takes pairs of register and value, or one register to read from")
-        for at in range(0, len(write) - 1, 2):
-            self._store(write[at], write[at + 1])
-        memory = self._memory()
-        try:
-            return bytes(memory[self._pointer + offset] for offset in range(read))
-        except KeyError as error:
-            raise BusError(f"there is no register {error.args[0]:#04x}") from error
+        return self._registers.transfer(write, read)
 
     def _memory(self) -> dict[int, int]:
         """Return every register that can be read, and what it holds now."""
@@ -83,7 +72,7 @@ class Emulated:
         low, high = (self._low, self._high) if copied else (bytes(26), bytes(7))
         areas = {0x88: low, 0xD0: bytes([self.chip_id]), 0xE0: b"\0", 0xE1: high, 0xF2: control}
         areas[0xF7] = self._data
-        return {start + offset: byte for start, area in areas.items() for offset, byte in enumerate(area)}
+        return spread(areas)
 
     def _store(self, register: int, value: int) -> None:
         match register:
@@ -101,13 +90,12 @@ class Emulated:
             case _:
                 raise BusError(f"register {register:#04x} cannot hold {value:#04x}")
 
-    def _factors(self) -> dict[Quantity, int]:
-        codes = {_T: self._ctrl_meas >> 5, _P: self._ctrl_meas >> 2 & 7, _H: self._ctrl_hum}
-        return {quantity: _FACTORS[code] for quantity, code in codes.items()}
+    def _asked(self) -> dict[Quantity, int]:
+        return factors(self._ctrl_meas, self._ctrl_hum)
 
     def _typical(self) -> float:
         """Return the typical time of a measurement (9.1), which is shorter than the longest."""
-        t, p, h = self._factors().values()
+        t, p, h = self._asked().values()
         return (1 + 2 * t + (2 * p + 0.5) * (p > 0) + (2 * h + 0.5) * (h > 0)) / 1000
 
     def _advance(self) -> None:
@@ -120,18 +108,12 @@ class Emulated:
         self._data = self._results()
 
     def _results(self) -> bytes:
-        trim, factors = _Trim(self._low, self._high), self._factors()
-        # Without the filter a result has 16 bits, and one more for each doubling (3.4.2, 3.4.3).
-        codes = {each: range(0, 1 << 20, 32 >> factor.bit_length()) for each, factor in factors.items()}
-        warm = _nearest(trim.fine, self._world[_T] * 5120, codes[_T])
+        trim, asked = _Trim(self._low, self._high), self._asked()
+        warm = nearest(trim.fine, self._world[_T] * 5120, steps(asked[_T]))
         fine = trim.fine(warm)
-        dense = _nearest(lambda c: -trim.pressure(c, fine), -self._world[_P] * 25600, codes[_P])
-        moist = _nearest(lambda c: trim.humidity(c, fine), self._world[_H] * 1024, range(1 << 16))
-        skipped = self.skipped | {quantity for quantity, factor in factors.items() if not factor}
-        pressure = 0x80000 if _P in skipped else dense
-        temperature = 0x80000 if _T in skipped else warm
-        humidity = 0x8000 if _H in skipped else moist
-        return (pressure << 4).to_bytes(3) + (temperature << 4).to_bytes(3) + humidity.to_bytes(2)
+        dense = nearest(lambda c: -trim.pressure(c, fine), -self._world[_P] * 25600, steps(asked[_P]))
+        moist = nearest(lambda c: trim.humidity(c, fine), self._world[_H] * 1024, range(1 << 16))
+        return packed({_T: warm, _P: dense, _H: moist}, asked, self.skipped)
 
 
 class _Trim:
@@ -172,9 +154,3 @@ class _Trim:
 
 def _ints(layout: str, raw: bytes) -> tuple[int, ...]:
     return struct.unpack_from(layout, raw)
-
-
-def _nearest(curve: Callable[[int], int], wanted: float, codes: range) -> int:
-    """Return the code whose value on a rising *curve* is the nearest to *wanted*."""
-    at = min(bisect_left(codes, wanted, key=curve), len(codes) - 1)
-    return min(codes[max(0, at - 1) : at + 1], key=lambda code: abs(curve(code) - wanted))
