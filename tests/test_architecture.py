@@ -22,7 +22,7 @@ ENTRANCES = {"gateway.__main__", "gateway.cli"}
 WIRES = {"drivers.bus", "drivers.device"}
 FAMILIES = {
     *("drivers.sensirion", "drivers.ms58xx", "drivers.ina2xx", "drivers.bme"),
-    *("drivers.accelerometer", "drivers.load_cell"),
+    *("drivers.accelerometer", "drivers.load_cell", "drivers.reed"),
 }
 """Each what the drivers of a family share; its module `chip`, if it has one, is what their chips share."""
 FOR_PARTS = {*WIRES, "drivers.checksum", "drivers.frozen", *FAMILIES}

@@ -232,7 +232,7 @@ def test_a_loose_wire_is_no_storm(virtual):
         rig = await Rig().started()
         await rig.chip.chatter(10, period=0.0025)
         low = await rig.driver.measure()
-        rig.driver._turns._debounce = 0.0
+        rig.driver._turns.reed._debounce = 0.0
         await rig.chip.chatter(10, period=0.0025)
         return low, await rig.driver.measure()
 

@@ -1,19 +1,24 @@
 """What Sensirion's parts share: their driver's side, and their emulated side, each against the datasheets."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import drivers
 from drivers.bus import BusError, NoAcknowledge
-from drivers.device import ChecksumError, Clock, WrongDevice
+from drivers.device import ChecksumError, Clock, Values, WrongDevice
+from drivers.emulated import EmulatedI2C
 from drivers.sensirion import Port, checked, guarded, identify, register
 from drivers.sensirion.chip import Interface, framed, spelt, words
+from gateway.clock import LoopClock
 from tests.conftest import VirtualClock
 from tests.drivers.air_rig import run
+from tests.drivers.test_sweep import new_chip
 
 EXAMPLES = [(0xBEEF, 0x92), (0x0000, 0x81), (0xFFFF, 0xAC), (0x8000, 0xA2), (0x6666, 0x93)]
 
@@ -171,3 +176,53 @@ def test_arguments_without_their_checksums_are_refused(raw: str):
 def test_arguments_with_their_checksums():
     assert words(bytes.fromhex("beef92000081")) == (0xBEEF, 0)
     assert words(b"") == ()
+
+
+PARTS = ["sen55", "sen66", "scd41", "sgp41", "sps30"]
+QUESTIONS = {"sen55": "d014", "sen66": "d014", "scd41": "3682", "sgp41": "3682", "sps30": "d002"}
+"""A command that each part answers whatever it does."""
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_emulated_part_gives_an_answer_once(name: str, clock: VirtualClock):
+    chip = new_chip(name, clock)
+    clock.now += 1.0
+    chip.transfer(bytes.fromhex(QUESTIONS[name]), 0)
+    clock.now += 0.05
+    assert len(chip.transfer(b"", 3)) == 3
+    with pytest.raises(NoAcknowledge, match="nothing to read"):
+        chip.transfer(b"", 3)
+
+
+@pytest.mark.parametrize("name", ["sen55", "sen66", "scd41", "sgp41"])
+def test_an_emulated_part_whose_commands_take_time_knows_no_repeated_start(name: str, clock: VirtualClock):
+    """An SPS30 reads at once, and does know it."""
+    chip = new_chip(name, clock)
+    clock.now += 1.0
+    with pytest.raises(NoAcknowledge, match="takes time"):
+        chip.transfer(bytes.fromhex(QUESTIONS[name]), 3)
+
+
+@pytest.mark.parametrize("name", ["sen55", "sen66", "scd41", "sgp41", "sht4x"])
+def test_a_measurement_given_up_half_way_does_not_disturb_the_next(
+    virtual: Callable[[Coroutine[Any, Any, Any]], Any], name: str
+):
+    """The part goes on with what it was told, and is deaf meanwhile. An SPS30 reads at once, and never is."""
+    part = drivers.load(name)
+    for package in part.needs:
+        pytest.importorskip(package, reason="an extra is not installed: pip install 'lamppost[gas]'")
+
+    async def main() -> Values:
+        clock = LoopClock()
+        bus = EmulatedI2C({part.addresses[0]: new_chip(name, clock)})
+        driver = part.driver(bus, part.addresses[0], clock)
+        await clock.sleep(1.0)
+        await driver.start()
+        await clock.sleep(6.0)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.0005):
+                await driver.measure()
+        values: Values = await driver.measure()
+        return values
+
+    assert set(virtual(main())) == part.driver.quantities

@@ -17,7 +17,7 @@ import pytest
 
 import drivers
 from drivers.bus import BusError, NoAcknowledge
-from drivers.device import DeviceError, Missing, Quantity, Sensor, Values
+from drivers.device import Clock, DeviceError, Missing, Quantity, Sensor, Values
 from drivers.emulated import Chip, EmulatedI2C
 from tests.conftest import VirtualClock
 
@@ -28,7 +28,7 @@ LONG = {"mlx90640"}  # a frame of 768 pixels in each of very many runs
 PATIENT = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in PARTS]
 
 
-def new_chip(name: str, clock: VirtualClock) -> Chip:
+def new_chip(name: str, clock: Clock) -> Chip:
     module = import_module(f"drivers.{drivers.names()[name]}.{name}.chip")
     chip: Chip = module.Emulated(clock)
     return chip

@@ -4,15 +4,14 @@
 closure a second is 2.4 km/h. A gust is the highest running mean over 3 s (WMO-No. 8, volume I, 5.1).
 """
 
-import asyncio
 from bisect import bisect_right
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drivers.bus import BusError, Edge, Pins
-from drivers.device import Clock, DeviceError, Missing, Quantity, Values
+from drivers.bus import Edge, Pins
+from drivers.device import Clock, Missing, Quantity, Values
+from drivers.reed import Reed, Watch
 
 ON = "pins"
 ADDRESSES: tuple[int, ...] = ()
@@ -53,7 +52,7 @@ class Driver:
         self._clock = clock
         self._options = options
         self._turns = Turns(options.debounce, options.active_low)
-        self._listener: asyncio.Task[None] | None = None
+        self._watch = Watch(bus, address, f"wind on line {address}", lambda edge: self._turns.add(edge))
         self._began = self._since = 0.0
 
     async def start(self) -> None:
@@ -61,14 +60,12 @@ class Driver:
 
         A watch that goes on is left alone; a new one begins a new interval.
         """
-        if self._listener is None or self._listener.done():
+        if not self._watch.goes_on:
             high = await self._pins.read(self._line)
             self._turns = Turns(self._options.debounce, self._options.active_low)
-            self._turns.closed = high != self._options.active_low
+            self._turns.reed.closed = high != self._options.active_low
             self._began = self._since = self._clock.monotonic()
-            self._listener = asyncio.create_task(self._listen(), name=f"wind on line {self._line}")
-        await asyncio.sleep(0)
-        self._check()
+        await self._watch.start()
 
     async def measure(self) -> Values:
         """Return the mean speed since the reading before, and the gust: the highest mean over 3 s that ended
@@ -78,9 +75,7 @@ class Driver:
         WARMING_UP for 3 s after the start. OUT_OF_RANGE, both, beyond 120 m/s: no wind, but a loose wire.
         Raises the error that ended the watch of the line, so that it is started again.
         """
-        for _ in range(2):  # edges that wait to be heard are older than this reading
-            await asyncio.sleep(0)
-        self._check()
+        await self._watch.catch_up()  # edges that wait to be heard are older than this reading
         now = self._clock.monotonic()
         elapsed = now - self._since
         if elapsed < _SHORTEST:
@@ -98,53 +93,23 @@ class Driver:
 
     async def stop(self) -> None:
         """Watch no longer, and forget."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.cancel()
-            with suppress(asyncio.CancelledError, BusError, DeviceError):
-                await listener
-
-    async def _listen(self) -> None:
-        edges = self._pins.edges(self._line)
-        try:
-            async for edge in edges:
-                self._turns.add(edge)
-        finally:
-            if isinstance(edges, AsyncGenerator):
-                await edges.aclose()
-        raise DeviceError(f"line {self._line} has no more edges: its owner closed it")
-
-    def _check(self) -> None:
-        if self._listener is None:
-            raise DeviceError("not started: nobody watches the line")
-        if self._listener.done():
-            self._listener.result()
+        await self._watch.stop()
 
 
 class Turns:
-    """Closures among edges: the closing edge after *debounce* [s] without an edge, by the times of the edges.
-
-    An opening edge of a reed that was open before tells of a closing edge that was lost, and counts as well.
-    """
+    """The closures of a reed: how many, and when."""
 
     def __init__(self, debounce: float, active_low: bool) -> None:
-        self.closed = False  # as far as is known
-        self._debounce = debounce
-        self._active_low = active_low
-        self._last = float("-inf")
+        self.reed = Reed(debounce, active_low)
         self._count = 0
         self._told = float("-inf")  # the latest closure of the readings so far
         self._times: deque[float] = deque(maxlen=_REMEMBERED)
 
     def add(self, edge: Edge) -> None:
         """Take one edge, in order of time."""
-        closes = edge.high != self._active_low
-        quiet = edge.time - self._last >= self._debounce
-        if quiet and (closes or not self.closed):
+        if self.reed.closes(edge):
             self._count += 1
             self._times.append(edge.time)
-        self.closed = closes
-        self._last = max(self._last, edge.time)
 
     def take(self, began: float) -> tuple[int, float]:
         """Return the closures since the last call, and the highest running mean [Hz] that ended since."""

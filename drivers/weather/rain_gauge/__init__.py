@@ -6,12 +6,12 @@ a tip. Why 0.2 s without an edge make a tip: a tip takes 0.524 s (C. Duchon et a
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from drivers.bus import BusError, Edge, Pins
-from drivers.device import Clock, DeviceError, Missing, Quantity, Values
+from drivers.bus import Edge, Pins
+from drivers.device import Clock, Missing, Quantity, Values
+from drivers.reed import Reed, Watch
 
 ON = "pins"
 ADDRESSES: tuple[int, ...] = ()
@@ -52,16 +52,14 @@ class Driver:
         self._line = address
         self._options = options
         self._counter = Counter(options.debounce, options.active_low)
-        self._listener: asyncio.Task[None] | None = None
+        self._watch = Watch(bus, address, f"rain on line {address}", self._hear)
         self._tipped = asyncio.Event()
 
     async def start(self) -> None:
         """Watch the line, from before this returns. Raises BusError when that cannot be."""
-        if self._listener is None or self._listener.done():
-            self._counter.closed = await self._pins.read(self._line) != self._options.active_low
-            self._listener = asyncio.create_task(self._listen(), name=f"rain on line {self._line}")
-        await asyncio.sleep(0)
-        self._check()
+        if not self._watch.goes_on:
+            self._counter.reed.closed = await self._pins.read(self._line) != self._options.active_low
+        await self._watch.start()
 
     async def measure(self) -> Values:
         """Return the tips since the reading before, and their rain [mm].
@@ -69,9 +67,7 @@ class Driver:
         UNRELIABLE, both, when the contact chattered for more than a second. Raises the error that ended the
         watch of the line, so that it is started again; what was counted until then is kept.
         """
-        for _ in range(2):  # edges that wait to be heard are older than this reading
-            await asyncio.sleep(0)
-        self._check()
+        await self._watch.catch_up()  # edges that wait to be heard are older than this reading
         self._tipped.clear()
         tips, restless = self._counter.take()
         if restless:
@@ -87,59 +83,34 @@ class Driver:
 
     async def stop(self) -> None:
         """Watch no longer, and forget."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.cancel()
-            with suppress(asyncio.CancelledError, BusError, DeviceError):
-                await listener
+        await self._watch.stop()
         self._counter.take()
         self._tipped.clear()
 
-    async def _listen(self) -> None:
-        edges = self._pins.edges(self._line)
-        try:
-            async for edge in edges:
-                if self._counter.add(edge):
-                    self._tipped.set()
-        finally:
-            if isinstance(edges, AsyncGenerator):
-                await edges.aclose()
-        raise DeviceError(f"line {self._line} has no more edges: its owner closed it")
-
-    def _check(self) -> None:
-        if self._listener is None:
-            raise DeviceError("not started: nobody watches the line")
-        if self._listener.done():
-            self._listener.result()
+    def _hear(self, edge: Edge) -> None:
+        if self._counter.add(edge):
+            self._tipped.set()
 
 
 class Counter:
-    """Tips among edges: the closing edge after *debounce* [s] without any edge, by the times of the edges.
+    """Tips among edges: the closures of a reed.
 
-    So it does not matter how long the reed stays closed, how it bounces at either end, or when the news of an
-    edge comes. An opening edge of a reed that was open before tells of a closing edge that was lost, and
-    counts as well. Edges that go on for a second without a quiet moment are not a tip but a loose wire.
+    Edges that go on for a second without a quiet moment are not a tip but a loose wire.
     """
 
     def __init__(self, debounce: float, active_low: bool) -> None:
-        self.closed = False  # as far as is known
-        self._debounce = debounce
-        self._active_low = active_low
-        self._began = self._last = float("-inf")
+        self.reed = Reed(debounce, active_low)
+        self._began = float("-inf")
         self._tips = 0
         self._restless = False
 
     def add(self, edge: Edge) -> bool:
         """Take one edge, in order of time; return whether it is a tip."""
-        quiet = edge.time - self._last >= self._debounce
-        self._last = max(self._last, edge.time)
-        if quiet:
+        tip = self.reed.closes(edge)
+        if self.reed.quiet:
             self._began = edge.time
         elif edge.time - self._began > _RESTLESS:
             self._restless = True
-        closes = edge.high != self._active_low
-        tip = quiet and (closes or not self.closed)
-        self.closed = closes
         self._tips += tip
         return tip
 
