@@ -21,12 +21,14 @@ LINK = r"^https?://[^\s<>\"]+$"
 MEANINGS = {
     NAME: "lower-case letters, digits and underscores, and start with a letter",
     GATEWAY: "letters, digits, - and _, and start with a letter or digit: it is a part of every topic",
+    CONSUMER: "1 to 64 letters, digits, ., _, @ and -, and start with a letter or digit",
     PREFIX: "a topic without + and #, and not start with /",
     LINE: "a text of one line",
     TEXT: "a text, not an empty one",
     MAIL: "an address such as poles@city.example",
     LINK: "an address that begins with https:// or http://",
 }
+"""What a text must be that is refused for its pattern: an error says no regular expression."""
 
 
 def duration(text: Any) -> Any:

@@ -1,13 +1,15 @@
 """The configuration: every problem at once, each with its file, its line and what to do."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway import toml
 from gateway.app.check import plan
-from gateway.config import ConfigError, duration, size
+from gateway.config import Config, ConfigError, duration, size
+from gateway.config.values import CONSUMER, MEANINGS, NAME
 
 GOOD = """\
 [gateway]
@@ -78,6 +80,7 @@ def test_a_good_file_becomes_a_plan_with_paths_from_its_own_folder(tmp_path):
         ("[gateway]", "[gatway]", '1: the file has no key "gatway"; did you mean "gateway"?'),
         ("[store]", "[mqtt]\nhost = 'a.example'\n[store]", "5: readings would go to a.example"),
         ("[store]", "[mqtt]\nusername = 3\n[store]", "5: mqtt.username: should be a valid string"),
+        ("[store]", "[mqtt]\nconsumer = 'a city'\n[store]", "5: mqtt.consumer must be 1 to 64 letters"),
         ("address = 0x77", "guard = { max_on = 3 }", "20: weather only measures"),
         ("address = 0x77", "options = { oversmpling = 4 }", '20: device[2].options has no key "oversmpling"'),
     ],
@@ -86,6 +89,20 @@ def test_a_problem_names_its_line_and_what_to_do(tmp_path, old, new, said):
     text = changed(old, new)
     found = problems(tmp_path, text)
     assert any(f"pole.toml:{said}" in each for each in found), found
+
+
+def test_every_pattern_is_explained_in_words():
+    found = set(patterns(Config.model_json_schema()))
+    assert {NAME, CONSUMER} <= found <= set(MEANINGS)
+
+
+def patterns(schema: object) -> Iterator[str]:
+    """Yield every pattern that a text must match, however deep in *schema*."""
+    if isinstance(schema, dict):
+        yield from [schema["pattern"]] if isinstance(schema.get("pattern"), str) else []
+        schema = list(schema.values())
+    for each in schema if isinstance(schema, list) else []:
+        yield from patterns(each)
 
 
 @pytest.mark.parametrize(
