@@ -8,9 +8,8 @@ database and `schema` makes its tables.
 from gateway.store.archive import Archive, Books, Leaf
 from gateway.store.errors import StoreError
 from gateway.store.ledger import Head, Link, Linker
-from gateway.store.log import Stored
 from gateway.store.prepare import prepare, refuse_if_taken
-from gateway.store.store import Store
+from gateway.store.store import Store, Stored
 from gateway.store.tally import Counts
 
 __all__ = [

@@ -16,10 +16,11 @@ from gateway.clock import Instant
 from gateway.reading import Lane
 from gateway.store.errors import StoreError, Swollen, advice, damaged
 from gateway.store.file import log_size, mark_damaged, size_of
-from gateway.store.log import Change, Log
+from gateway.store.log import Log
 from gateway.store.memory import Memory, Text
 from gateway.store.pending import Batch, Pending, Row
 from gateway.store.reader import Reader
+from gateway.store.tables import Change
 from gateway.store.tally import Drop, Tally
 from gateway.store.wear import Wear
 from gateway.store.worker import Worker
@@ -183,7 +184,8 @@ class Keeper:
     def handed(self, lane: Lane, seq: int) -> None:
         """Take note that the delivery was given the records up to *seq*."""
         if lane is Lane.TELEMETRY:
-            self._log.handed = max(self._log.handed, min(seq, self.tallies[lane].high))
+            thinning = self._log.thinning
+            thinning.handed = max(thinning.handed, min(seq, self.tallies[lane].high))
 
     def _state(self, failure: str) -> str:
         """Return one word: writing, thinning, dropping, reserve, memory, damaged or closed.
@@ -272,7 +274,7 @@ class Keeper:
             await self._save()
         if now - self._trimmed >= _TRIM:
             await self._trim(now)
-        if self._log.full_of_pages:
+        if self._log.checkpoint.due:
             await self._checkpoint()
         if now >= self._check_at:
             self._check_at = now + _CHECK[1]
@@ -329,7 +331,7 @@ class Keeper:
         wish, done = self._drops[0]
         cursors, at = self._cursors(), self._now()
         try:
-            change = await self._write(lambda: self._log.drop(wish, cursors, at))
+            change = await self._write(lambda: self._log.retention.drop(wish, cursors, at))
         except sqlite3.Error as error:
             self._fail(error)
             return
@@ -353,7 +355,7 @@ class Keeper:
         cursors, at, keep = self._cursors(), self._now(), self._terms.keep
         self._trimmed = now
         try:
-            gone = await self._write(lambda: self._log.trim(cursors, keep, at))
+            gone = await self._write(lambda: self._log.retention.trim(cursors, keep, at))
             gone += await self._outdate()
             await self._look_at_ballast()
         except sqlite3.Error as error:
@@ -364,7 +366,10 @@ class Keeper:
 
     async def _outdate(self) -> int:
         """Thin and drop what has waited for too long, where there is such a thing; return how many went."""
-        ways = (self._terms.drop_after, self._log.expire), (self._terms.thin_after, self._log.thin_old)
+        ways = (
+            (self._terms.drop_after, self._log.retention.expire),
+            (self._terms.thin_after, self._log.thinning.thin_old),
+        )
         gone = 0
         for age, way in ways:
             if age is not None:
@@ -402,7 +407,7 @@ class Keeper:
 
     async def _checkpoint(self, *, fully: bool = False) -> None:
         try:
-            complete = await self._write(lambda: self._log.checkpoint(fully=fully))
+            complete = await self._write(lambda: self._log.checkpoint.make(fully=fully))
             if not complete and (size := log_size(self._path)) > _SWOLLEN:
                 raise Swollen(
                     f"another program reads the store and does not end; its log has grown to {size >> 20} MiB"

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from drivers.device import Clock
 from gateway import config
@@ -18,13 +18,13 @@ from gateway.store.file import Lock, mark_damaged, open_database
 from gateway.store.form import Press, parsed
 from gateway.store.keeper import Keeper, Terms
 from gateway.store.ledger import DECISION, Head, Ledger, Linker, spelled
-from gateway.store.log import Log, Stored, runs
+from gateway.store.log import Log
 from gateway.store.memory import Text
 from gateway.store.pending import Row, row_of
 from gateway.store.reader import Reader
 from gateway.store.rescue import Rescue
 from gateway.store.salvage import salvage
-from gateway.store.tally import Counts, Drop
+from gateway.store.tally import Counts, Drop, runs
 from gateway.store.wear import Wear
 from gateway.store.worker import Worker
 from gateway.store.wreck import Wreck
@@ -37,6 +37,13 @@ _CLOSING = 1.3  # [s] that closing may take when the disk does not answer
 _LEAVING = 0.4  # [s] that leaving a damaged file may take
 _CHUNK = 500  # readings that are replayed at once: 3 ms in the reader's thread
 _REASON = 500  # characters of a reason for dropping that are kept
+
+
+class Stored(NamedTuple):
+    """A durable record: its sequence number in its lane, and its JSON text."""
+
+    seq: int
+    body: str
 
 
 class Store:

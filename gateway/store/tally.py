@@ -1,7 +1,8 @@
 """The bookkeeping of one lane: accepted = delivered + held + dropped, always."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from gateway.reading import Lane
@@ -27,6 +28,18 @@ class Counts:
     delivered: int
     held: int
     dropped: Mapping[str, int]
+
+
+def runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last of each run of consecutive *numbers*, which ascend."""
+    if not numbers:
+        return
+    first = numbers[0]
+    for one, other in pairwise(numbers):
+        if other != one + 1:
+            yield first, one
+            first = other
+    yield first, numbers[-1]
 
 
 def heading(reason: str) -> str:

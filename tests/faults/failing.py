@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gateway.reading import Lane, encode
 from gateway.store import Store, StoreError
-from gateway.store import log as log_module
+from gateway.store import checkpoint as checkpoint_module
 from tests.faults.disk import Disk
 from tests.gateway.store_rig import NOW, Ahead, books_agree, event, reading, rows, settings
 
@@ -133,7 +133,7 @@ async def fail(path: Path, disk: Disk, error: int, at: int) -> bool:
 
 
 def main(folder: Path, name: str, first: int, step: int) -> None:
-    log_module._CHECKPOINT = 32 << 10
+    checkpoint_module._ENOUGH = 32 << 10
     disk, at = Disk(), first
     begun = folder / "begun"
     asyncio.run(begin(begun / "s.db"))

@@ -27,8 +27,8 @@ import sqlite_utils  # noqa: F401 - here, not in each process that is forked
 from gateway.ledger.linker import Linker
 from gateway.reading import Lane, encode
 from gateway.store import Store, StoreError
+from gateway.store import checkpoint as checkpoint_module
 from gateway.store import file as file_module
-from gateway.store import log as log_module
 from tests.faults.disk import Disk, Kind
 from tests.gateway.store_rig import NOW, Ahead, decision, event, reading, settings
 
@@ -157,7 +157,7 @@ def one_process(folder: Path, seed: int, last: bool) -> None:
 
 
 def main(folder: Path, seed: int, synchronous: str) -> None:
-    log_module._CHECKPOINT = CHECKPOINT
+    checkpoint_module._ENOUGH = CHECKPOINT
     file_module._PRAGMAS = tuple(
         pragma.replace("FULL", synchronous) if pragma.startswith("synchronous") else pragma
         for pragma in file_module._PRAGMAS

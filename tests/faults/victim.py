@@ -21,8 +21,7 @@ import sqlite_utils  # noqa: F401 - here, not in each process that is forked
 
 from gateway.clock import LoopClock
 from gateway.reading import Lane
-from gateway.store import Store
-from gateway.store.log import Stored
+from gateway.store import Store, Stored
 from tests.gateway.store_rig import NOW, books_agree, event, reading, settings
 
 SPEED = 1000.0

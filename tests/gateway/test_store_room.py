@@ -17,10 +17,10 @@ from gateway.clock import Instant, Quality
 from gateway.reading import Flag, Lane, Reading
 from gateway.store import Counts
 from gateway.store import ballast as ballast_module
+from gateway.store import checkpoint as checkpoint_module
 from gateway.store import keeper as keeper_module
-from gateway.store import log as log_module
 from gateway.store.ballast import Ballast
-from gateway.store.thin import thinned
+from gateway.store.means import thinned
 from gateway.store.wear import Wear
 from tests.gateway.store_rig import books_agree, event, opened, reading, rows
 
@@ -219,7 +219,7 @@ def test_thinning_that_fails_half_way_changes_nothing(tmp_path):
                 stranger.execute(_TRIGGER)
                 log, cursors = store._keeper._log, dict.fromkeys(Lane, 0)
                 with pytest.raises(sqlite3.Error, match="no"):
-                    await store._keeper._writer.call(lambda: log.thin(cursors, at(1.7e9)))
+                    await store._keeper._writer.call(lambda: log.thinning.thin(cursors, at(1.7e9)))
                 stranger.execute("DROP TRIGGER no")
             assert rows(path, "SELECT count(*), sum(length(body)) FROM telemetry") == before
             assert await store.record(event()) == 8
@@ -403,7 +403,7 @@ def test_of_large_damaged_files_no_more_are_kept_than_the_store_may_take(tmp_pat
 
 def test_a_reader_that_keeps_the_log_from_being_emptied_is_spoken_of(tmp_path, monkeypatch):
     monkeypatch.setattr(keeper_module, "_SWOLLEN", 1 << 20)
-    monkeypatch.setattr(log_module, "_CHECKPOINT", 1 << 18)
+    monkeypatch.setattr(checkpoint_module, "_ENOUGH", 1 << 18)
     path = tmp_path / "s.db"
 
     async def main():

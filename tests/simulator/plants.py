@@ -13,7 +13,7 @@ from gateway.mqtt import delivery, drain, lane
 from gateway.mqtt.lane import Verdict
 from gateway.reading import Record
 from gateway.rules import engine
-from gateway.store import file, ledger, log, pending
+from gateway.store import file, ledger, pending, tables
 from gateway.store import store as door
 from gateway.store.tally import Drop
 from tests.simulator import process
@@ -76,12 +76,12 @@ def a_decision_is_recorded_after_the_pin() -> tuple[Any, str, Any]:
 
 
 def a_gap_is_not_announced() -> tuple[Any, str, Any]:
-    def forget(self: log.Log, drops: Any, highs: Any, at: Instant) -> None:
+    def forget(self: tables.Tables, drops: Any, highs: Any, at: Instant) -> None:
         for name, first, last, reason in drops:
-            self._connection.execute(f"DELETE FROM {name} WHERE seq BETWEEN ? AND ?", (first, last))
-            self._note(Drop(name, first, last, reason), at.time)
+            self.connection.execute(f"DELETE FROM {name} WHERE seq BETWEEN ? AND ?", (first, last))
+            self.note(Drop(name, first, last, reason), at.time)
 
-    return log.Log, "_forget", forget
+    return tables.Tables, "forget", forget
 
 
 def what_waits_counts_as_durable() -> tuple[Any, str, Any]:
