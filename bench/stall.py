@@ -131,9 +131,9 @@ async def main(home: Path, seconds: float, backlog: int, port: int) -> None:
             await phase("and a backlog, no rate", min(seconds, 1.0))
             while store.counts()[Lane.TELEMETRY].held > 1000:
                 await asyncio.sleep(0.01)
-        store._keeper._trimmed = -1e9  # not once a minute, but now
+        store._keeper._upkeep.trimmed = -1e9  # not once a minute, but now
         await phase("and delivered readings deleted", seconds)
-        store._keeper._check_at = 0.0
+        store._keeper._upkeep.check.at = 0.0
         store._keeper._wake.set()
         await phase("and the whole file looked through", seconds)
     await store.close()

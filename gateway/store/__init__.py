@@ -1,8 +1,10 @@
 """Store and forward: what is accepted is on the disk, and stays until it is delivered.
 
-`store` is the door; `pending` and `memory` hold what is not on the disk yet, `log` writes it, `ledger` links
-decisions on their way, `reader` reads it, `archive` does so from outside, `tally` counts it, `file` opens the
-database and `schema` makes its tables.
+`store` is the door. In the event loop `intake` holds what is not on the disk yet, `keeper` has it written,
+`upkeep` has the file kept in order, and `condition` says how that goes. In a thread `log` commits,
+`retention` says what may go, `thinning` makes less of it, `room` says what gives way; `tables` writes, and
+`ledger` links decisions on their way. `reader` reads, `archive` does so from outside, `tally` counts,
+`file` opens the database, and `schema` makes its tables.
 """
 
 from gateway.store.archive import Archive, Books, Leaf

@@ -16,7 +16,7 @@ from gateway.store.blocks import Cut, Run
 from gateway.store.errors import StoreError, advice, damaged, outside
 from gateway.store.file import Lock, mark_damaged, open_database
 from gateway.store.form import Press, parsed
-from gateway.store.keeper import Keeper, Terms
+from gateway.store.keeper import Keeper
 from gateway.store.ledger import DECISION, Head, Ledger, Linker, spelled
 from gateway.store.log import Log
 from gateway.store.memory import Text
@@ -25,6 +25,7 @@ from gateway.store.reader import Reader
 from gateway.store.rescue import Rescue
 from gateway.store.salvage import salvage
 from gateway.store.tally import Counts, Drop, runs
+from gateway.store.upkeep import Terms
 from gateway.store.wear import Wear
 from gateway.store.worker import Worker
 from gateway.store.wreck import Wreck
@@ -310,11 +311,11 @@ class Store:
 
         One that the disk has made unreadable is left out.
         """
-        waiting = self._keeper.memory.waiting()
+        waiting = self._keeper.unwritten()
         try:
             found = await self._views.remembered()
         except sqlite3.Error as error:
-            self._keeper.neglect("reading", error)
+            self._keeper.condition.neglect("reading", error)
             raise StoreError(advice(error)) from error
         latest: dict[str, str | None] = {**found, **{text.name: text.body for text in waiting}}
         return {name: body for name, body in latest.items() if body is not None}
@@ -339,7 +340,7 @@ class Store:
                 after = found[-1].seq
                 yield [dict(parsed(one.body)) for one in found if one.body is not None]
         except sqlite3.Error as error:
-            self._keeper.neglect("reading", error)
+            self._keeper.condition.neglect("reading", error)
             raise StoreError(advice(error)) from error
         for start in range(0, len(waiting), _CHUNK):
             yield [json.loads(row.text) for row in waiting[start : start + _CHUNK] if row.time >= since]
@@ -354,10 +355,10 @@ class Store:
             try:
                 found = await ask(self.durable(lane))
             except sqlite3.Error as error:
-                self._keeper.neglect("reading", error)
+                self._keeper.condition.neglect("reading", error)
                 await self._clock.sleep(_AGAIN)
             else:
-                self._keeper.neglect("reading", None)
+                self._keeper.condition.neglect("reading", None)
                 return found
 
     def status(self) -> dict[str, object]:
@@ -370,7 +371,7 @@ class Store:
     @property
     def damage(self) -> str:
         """What SQLite said when it found the file damaged; "" while it is whole. A restart mends it."""
-        return self._keeper.damage
+        return self._keeper.condition.damage
 
     async def close(self) -> None:
         """Commit what waits and let go of the file, within 2 s even when the disk does not answer."""

@@ -19,7 +19,7 @@ from typing import Any
 from gateway.reading import Lane, encode
 from gateway.store import Store, StoreError
 from gateway.store import ballast as ballast_module
-from gateway.store import keeper as keeper_module
+from gateway.store import intake as intake_module
 from tests.faults.disk import Disk, Kind
 from tests.gateway.store_rig import NOW, Ahead, books_agree, event, reading, settings
 
@@ -197,7 +197,7 @@ async def suffer(home: Path, fault: str, seconds: float, disk: Disk) -> dict[str
 
 
 def main(folder: Path, fault: str, seconds: float) -> None:
-    keeper_module._MEMORY = MEMORY
+    intake_module._MEMORY = MEMORY
     ballast_module.SIZE, ballast_module._SPARE = 1 << 20, 1 << 20
     disk, home = Disk(), folder / "home"
     home.mkdir()

@@ -49,7 +49,7 @@ async def delivery(store: Store) -> None:
 
 async def main(path: Path) -> None:
     store = await Store.open(settings(path, keep=0), "pole-1")
-    store._keeper._trimmed -= 3600  # let it begin with a trim
+    store._keeper._upkeep.trimmed -= 3600  # let it begin with a trim
     async with asyncio.TaskGroup() as tasks:
         for task in (readings, events, delivery):
             tasks.create_task(task(store))

@@ -427,7 +427,7 @@ def test_trimming_leaves_the_ledger_verifiable(tmp_path, capsys):
     async def main():
         async with opened(path, keep_events=0) as store:
             await store.delivered(EVENTS, 11)
-            store._keeper._trimmed -= 3600
+            store._keeper._upkeep.trimmed -= 3600
             store.add(event())
             while rows(path, "SELECT count(*) FROM events WHERE seq <= 11") != [(0,)]:
                 await asyncio.sleep(0.01)

@@ -12,8 +12,8 @@ from drivers.device import Quantity
 from gateway.clock import LoopClock, Now, Quality
 from gateway.reading import Event, Lane, Reading
 from gateway.store import Store
-from gateway.store import keeper as keeper_module
 from gateway.store import thinning as thinning_module
+from gateway.store import upkeep as upkeep_module
 from tests.gateway.store_rig import rows, seqs, settings
 
 DAY = 86_400.0
@@ -241,7 +241,7 @@ def test_a_reading_that_waits_for_too_long_is_given_up_where_that_is_asked(pole)
 
 def test_readings_that_wait_become_means_where_that_is_asked(pole, monkeypatch):
     monkeypatch.setattr(thinning_module, "_PORTION", 100)
-    monkeypatch.setattr(keeper_module, "_MANY", 90)
+    monkeypatch.setattr(upkeep_module, "_MANY", 90)
 
     async def main():
         async with pole.opened(thin_after=3600.0) as store:

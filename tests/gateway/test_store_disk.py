@@ -10,7 +10,7 @@ import pytest
 
 from gateway.reading import Lane, encode
 from gateway.store import Counts, Store, StoreError
-from gateway.store import keeper as keeper_module
+from gateway.store import intake as intake_module
 from gateway.store.pending import Pending, row_of
 from tests.gateway.store_rig import (
     NOW,
@@ -128,7 +128,7 @@ def test_another_program_that_holds_the_lock_delays_and_loses_nothing(tmp_path):
 
 
 def test_memory_is_bounded_and_what_it_has_no_room_for_is_announced(tmp_path, monkeypatch):
-    monkeypatch.setattr(keeper_module, "_MEMORY", 50_000)
+    monkeypatch.setattr(intake_module, "_MEMORY", 50_000)
     path = tmp_path / "s.db"
 
     async def main():
@@ -206,7 +206,7 @@ def test_a_record_that_became_unreadable_is_dropped_and_announced(tmp_path):
 
 def test_numbers_whose_rows_memory_lost_are_not_given_again(tmp_path, monkeypatch):
     """They have no rows: only the saved high-water mark knows them."""
-    monkeypatch.setattr(keeper_module, "_MEMORY", 3000)
+    monkeypatch.setattr(intake_module, "_MEMORY", 3000)
     path = tmp_path / "s.db"
 
     async def main():

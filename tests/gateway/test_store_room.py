@@ -18,7 +18,7 @@ from gateway.reading import Flag, Lane, Reading
 from gateway.store import Counts
 from gateway.store import ballast as ballast_module
 from gateway.store import checkpoint as checkpoint_module
-from gateway.store import keeper as keeper_module
+from gateway.store import upkeep as upkeep_module
 from gateway.store.ballast import Ballast
 from gateway.store.means import thinned
 from gateway.store.wear import Wear
@@ -402,7 +402,7 @@ def test_of_large_damaged_files_no_more_are_kept_than_the_store_may_take(tmp_pat
 
 
 def test_a_reader_that_keeps_the_log_from_being_emptied_is_spoken_of(tmp_path, monkeypatch):
-    monkeypatch.setattr(keeper_module, "_SWOLLEN", 1 << 20)
+    monkeypatch.setattr(upkeep_module, "_SWOLLEN", 1 << 20)
     monkeypatch.setattr(checkpoint_module, "_ENOUGH", 1 << 18)
     path = tmp_path / "s.db"
 

@@ -160,7 +160,7 @@ def test_a_small_store_is_filled_to_three_quarters_and_no_held_reading_goes_for_
         store = await opening(path)
         store._keeper._log.limit = 160 << 10  # as if the store were that small, log included
         async with asyncio.timeout(10):
-            while store._keeper._bytes <= store.status()["limit"] * 3 // 4:
+            while store.status()["bytes"] <= store.status()["limit"] * 3 // 4:
                 await asyncio.sleep(0.01)
         accepted = store.counts()[READINGS].accepted
         await asyncio.sleep(0.2)

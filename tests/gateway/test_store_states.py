@@ -33,7 +33,7 @@ async def damaged(path: Path) -> Store:
     store = await writing(path)
     await store.close()
     store = await writing(path)
-    store._keeper._spoilt("a page is not what it was")
+    store._keeper.condition.spoilt("a page is not what it was")
     return store
 
 

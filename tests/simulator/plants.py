@@ -86,7 +86,7 @@ def a_gap_is_not_announced() -> tuple[Any, str, Any]:
 
 def what_waits_counts_as_durable() -> tuple[Any, str, Any]:
     def durable(self: door.Store, lane: Any) -> int:
-        return self._keeper.tallies[lane].high + len(self._keeper._pending[lane])
+        return self._keeper.tallies[lane].high + len(self._keeper._intake.pending[lane])
 
     return door.Store, "durable", durable
 
