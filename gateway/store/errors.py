@@ -49,6 +49,15 @@ class Swollen(sqlite3.OperationalError):
     """The write-ahead log cannot be emptied: somebody reads an old state of the file, and does not end."""
 
 
+@contextmanager
+def advised() -> Iterator[None]:
+    """Turn what SQLite says into a StoreError that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(advice(error)) from error
+
+
 def damaged(error: sqlite3.Error) -> bool:
     """Tell whether *error* says that the file itself is not what it should be."""
     return isinstance(error, Garbled) or primary(error) in {"SQLITE_CORRUPT", "SQLITE_NOTADB"}

@@ -87,7 +87,7 @@ class Keeper:
         """Take note that the delivery was given the records up to *seq*."""
         if lane is Lane.TELEMETRY:
             thinning = self._log.thinning
-            thinning.handed = max(thinning.handed, min(seq, self.tallies[lane].high))
+            thinning.handed = max(thinning.handed, min(seq, self.durable(lane)))
 
     def delivered(self, lane: Lane, upto: int) -> None:
         """Move the cursor of *lane*, and see that it is saved in time."""
@@ -123,6 +123,10 @@ class Keeper:
     def tallies(self) -> dict[Lane, Tally]:
         """The books of each lane."""
         return self._writer.tallies
+
+    def durable(self, lane: Lane) -> int:
+        """Return the last number of *lane* that is durable; 0 before the first."""
+        return self.tallies[lane].high
 
     @property
     def news(self) -> asyncio.Event:

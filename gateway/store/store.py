@@ -6,45 +6,35 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from drivers.device import Clock
 from gateway import config
 from gateway.clock import Instant, LoopClock, Now
 from gateway.reading import Decision, Lane, Record, lane_of
 from gateway.store.blocks import Cut, Run
-from gateway.store.errors import StoreError, advice, damaged, outside
-from gateway.store.file import Lock, mark_damaged, open_database
+from gateway.store.errors import StoreError, advice, advised
+from gateway.store.file import Lock
 from gateway.store.form import Press, parsed
 from gateway.store.keeper import Keeper
 from gateway.store.ledger import DECISION, Head, Ledger, Linker, spelled
-from gateway.store.log import Log
 from gateway.store.memory import Text
+from gateway.store.opening import begin
+from gateway.store.outlet import Outlet, Stored
 from gateway.store.pending import Row, row_of
 from gateway.store.reader import Reader
 from gateway.store.rescue import Rescue
-from gateway.store.salvage import salvage
-from gateway.store.tally import Counts, Drop, runs
+from gateway.store.tally import Counts, Drop
 from gateway.store.upkeep import Terms
 from gateway.store.wear import Wear
 from gateway.store.worker import Worker
-from gateway.store.wreck import Wreck
 
-T = TypeVar("T")
 Release: TypeAlias = Callable[[], Awaitable[None]]
 
-_AGAIN = 5.0  # [s] before a failed reading of the log is tried again
 _CLOSING = 1.3  # [s] that closing may take when the disk does not answer
 _LEAVING = 0.4  # [s] that leaving a damaged file may take
 _CHUNK = 500  # readings that are replayed at once: 3 ms in the reader's thread
 _REASON = 500  # characters of a reason for dropping that are kept
-
-
-class Stored(NamedTuple):
-    """A durable record: its sequence number in its lane, and its JSON text."""
-
-    seq: int
-    body: str
 
 
 class Store:
@@ -65,9 +55,8 @@ class Store:
         self.epoch = epoch
         self._keeper = keeper
         self._release = release
-        self._outlet = Reader(path, "store-outlet")  # for the delivery
+        self._outlet = Outlet(path, keeper, clock)
         self._views = Reader(path, "store-views")  # for people, whose queries may take longer
-        self._clock = clock
         self._now = now
         self._linker = linker
         self._ledger = ledger
@@ -89,48 +78,23 @@ class Store:
         """
         now, clock, path = now or Now(), clock or LoopClock(), settings.path
         lock = Lock(path)
-        writer = Worker("store-writer")
-
-        def look() -> tuple[str, Log, Ledger | None, list[Wreck]]:
-            opened = open_database(path, gateway, settings.max_size)
-            try:
-                ledger = Ledger(opened.connection, linker) if linker else None
-                log = Log(opened.connection, path, ledger)
-                log.tallies()
-                return opened.epoch, log, ledger, salvage(opened, log, gateway, now(), ledger, path)
-            except BaseException:
-                opened.connection.close()
-                raise
-
-        def begin() -> tuple[str, Log, Ledger | None, list[Wreck]]:
-            try:
-                return look()
-            except StoreError as error:
-                if not isinstance(error.__cause__, sqlite3.Error) or not damaged(error.__cause__):
-                    raise
-                mark_damaged(path)
-                return look()
-            except sqlite3.Error as error:
-                if outside(error):
-                    raise
-                mark_damaged(path)  # in a way that the look before did not find
-                return look()
-
+        worker = Worker("store-writer")
         try:
-            epoch, log, ledger, wrecks = await writer.call(begin)
+            begun = await worker.call(lambda: begin(settings, gateway, now, linker))
             keep = {Lane.TELEMETRY: settings.keep, Lane.EVENTS: settings.keep_events}
             wear = Wear(clock.monotonic(), settings.endurance)
             terms = Terms(keep, settings.thin_after, settings.drop_after)
-            keeper = Keeper(log, writer, path, settings.commit, terms, now, clock, wear)
+            keeper = Keeper(begun.log, worker, path, settings.commit, terms, now, clock, wear)
             await keeper.start()
         except BaseException as error:
-            await writer.stop(lock.release)
+            await worker.stop(lock.release)
             if isinstance(error, sqlite3.Error):
                 raise StoreError(f"{path}: {advice(error)}") from error
             raise
-        store = cls(epoch, keeper, lambda: writer.stop(lock.release), path, clock, now, linker, ledger)
-        if wrecks:
-            rescue = Rescue(wrecks, keeper, gateway, now, clock, ledger)
+        release = partial(worker.stop, lock.release)
+        store = cls(begun.epoch, keeper, release, path, clock, now, linker, begun.ledger)
+        if begun.wrecks:
+            rescue = Rescue(begun.wrecks, keeper, gateway, now, clock, begun.ledger)
             store._rescue = asyncio.create_task(rescue.run(), name="store-salvage")
         return store
 
@@ -168,36 +132,23 @@ class Store:
 
     async def leaves(self, after: int, upto: int) -> list[bytes]:
         """Return the hashes of the ledger's records behind *after* up to *upto*. Raises StoreError."""
-        try:
+        with advised():
             return await self._views.leaves(after, upto)
-        except sqlite3.Error as error:
-            raise StoreError(advice(error)) from error
 
     async def linked(self, seq: int) -> dict[str, Any] | None:
         """Return record *seq* of the ledger: `seq`, `leaf` and, unless it is gone, `text`; None: no such.
 
         Raises StoreError.
         """
-        try:
+        with advised():
             return await self._views.linked(seq)
-        except sqlite3.Error as error:
-            raise StoreError(advice(error)) from error
 
     async def after(self, lane: Lane, seq: int, limit: int) -> list[Stored]:
         """Return up to *limit* durable records behind *seq*, in order. A failing disk makes it wait.
 
         A record that the disk has made unreadable is dropped and announced, and left out.
         """
-        while True:
-            ask = partial(self._outlet.after, lane, seq, limit=limit)
-            found = await self._reading(lane, seq + limit, ask)
-            rows = [Stored(one.seq, one.body) for one in found if one.body is not None]
-            if len(rows) < len(found):
-                for first, last in runs([one.seq for one in found if one.body is None]):
-                    await self.drop(lane, first, last, "damaged")
-            if rows or not found:
-                return rows
-            seq = found[-1].seq
+        return await self._outlet.after(lane, seq, limit)
 
     async def batches(self, lane: Lane, seq: int, records: int, size: int, most: int) -> Sequence[Run]:
         """Return what follows *seq* as texts for the wire: what `after` returns, in a fraction of its time.
@@ -205,39 +156,27 @@ class Store:
         About *most* runs without a hole, each of at most *records*, and of at most *size* bytes where it is
         more than one record. None only where nothing follows.
         """
-        cut = Cut(records, size, most)
-        while True:
-            ask = partial(self._outlet.block, lane, seq, cut)
-            block = await self._reading(lane, seq + records * most, ask)
-            for first, last in runs(block.damaged):
-                await self.drop(lane, first, last, "damaged")
-            if block.runs or not block.damaged:
-                return block.runs
-            seq = block.last
+        return await self._outlet.batches(lane, seq, Cut(records, size, most))
 
     async def kept(self, lane: Lane, first: int, last: int) -> tuple[int, int, int]:
         """Return how many records of *first* to *last* are still there, and the first and the last of these.
 
         0, 0, 0 where none is. Raises StoreError.
         """
-        try:
+        with advised():
             return await self._views.kept(lane, first, last)
-        except sqlite3.Error as error:
-            raise StoreError(advice(error)) from error
 
     async def before(self, lane: Lane, since: float) -> int:
         """Return the number behind which the records of *since* [s, Unix] and later begin.
 
         Raises StoreError.
         """
-        try:
+        with advised():
             return await self._views.before(since, self.durable(lane), lane)
-        except sqlite3.Error as error:
-            raise StoreError(advice(error)) from error
 
     def durable(self, lane: Lane) -> int:
         """Return the last number that is durable; 0 before the first."""
-        return self._keeper.tallies[lane].high
+        return self._keeper.durable(lane)
 
     def cursor(self, lane: Lane) -> int:
         """Return the number up to which everything is delivered or dropped; 0 when nothing is."""
@@ -282,17 +221,13 @@ class Store:
         """
         end = self.durable(lane) + 1 if before is None else before
         label = device if lane is Lane.TELEMETRY else kind
-        try:
+        with advised():
             return await self._views.recent(lane, end, label, limit)
-        except sqlite3.Error as error:
-            raise StoreError(advice(error)) from error
 
     async def find(self, identifier: str) -> dict[str, Any] | None:
         """Return the decision with *identifier*, or None. Raises StoreError."""
-        try:
+        with advised():
             return await self._views.find(identifier, self.durable(Lane.EVENTS) + 1)
-        except sqlite3.Error as error:
-            raise StoreError(advice(error)) from error
 
     def remember(self, name: str, text: str) -> None:
         """Keep *text* under *name*, in place of what was there, durable with the next commit.
@@ -344,22 +279,6 @@ class Store:
             raise StoreError(advice(error)) from error
         for start in range(0, len(waiting), _CHUNK):
             yield [json.loads(row.text) for row in waiting[start : start + _CHUNK] if row.time >= since]
-
-    async def _reading(self, lane: Lane, upto: int, ask: Callable[[int], Awaitable[T]]) -> T:
-        """Return what *ask* gives for the delivery, which is up to *upto* at most; a failing disk delays it.
-
-        *ask* is told the last number that is durable.
-        """
-        while True:
-            self._keeper.handed(lane, upto)
-            try:
-                found = await ask(self.durable(lane))
-            except sqlite3.Error as error:
-                self._keeper.condition.neglect("reading", error)
-                await self._clock.sleep(_AGAIN)
-            else:
-                self._keeper.condition.neglect("reading", None)
-                return found
 
     def status(self) -> dict[str, object]:
         """Return `writable`, `problem` (a sentence), `path`, `bytes`, `limit`, `waiting`,

@@ -13,8 +13,7 @@ from gateway.mqtt import delivery, drain, lane
 from gateway.mqtt.lane import Verdict
 from gateway.reading import Record
 from gateway.rules import engine
-from gateway.store import file, ledger, pending, tables
-from gateway.store import store as door
+from gateway.store import file, keeper, ledger, pending, tables
 from gateway.store.tally import Drop
 from tests.simulator import process
 
@@ -85,10 +84,10 @@ def a_gap_is_not_announced() -> tuple[Any, str, Any]:
 
 
 def what_waits_counts_as_durable() -> tuple[Any, str, Any]:
-    def durable(self: door.Store, lane: Any) -> int:
-        return self._keeper.tallies[lane].high + len(self._keeper._intake.pending[lane])
+    def durable(self: keeper.Keeper, lane: Any) -> int:
+        return self.tallies[lane].high + len(self._intake.pending[lane])
 
-    return door.Store, "durable", durable
+    return keeper.Keeper, "durable", durable
 
 
 def a_failed_commit_forgets_its_rows() -> tuple[Any, str, Any]:
