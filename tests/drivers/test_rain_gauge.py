@@ -15,7 +15,7 @@ from drivers.emulated import EmulatedPins
 from drivers.weather.rain_gauge import Counter, Driver, Options
 from drivers.weather.rain_gauge.chip import Emulated
 from gateway.clock import LoopClock
-from gateway.derive.rain import debounced
+from gateway.derive.bucket import debounced
 
 COUNT, RAIN, RATE = Quantity.COUNT, Quantity.RAIN, Quantity.RAIN_RATE
 LINE = 6
@@ -351,7 +351,7 @@ def test_a_reed_to_the_supply(virtual):
 
 @given(st.lists(st.floats(0, 60).map(lambda time: round(time, 3)), max_size=60, unique=True))
 def test_closures_count_as_the_domain_counts_them(times):
-    """Edges of one direction only: the same rule as gateway.derive.rain has."""
+    """Edges of one direction only: the same rule as gateway.derive.bucket has."""
     counter = Counter(0.2, active_low=True)
     for moment in sorted(times):
         counter.add(Edge(False, moment))

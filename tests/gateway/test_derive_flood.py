@@ -8,21 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.device import Missing
-from gateway.derive.flood import (
-    FRESH_WATER,
-    SEA_WATER,
-    Alarm,
-    Disagreement,
-    Rise,
-    StageAlarm,
-    StageName,
-    depth,
-    rate_of_rise,
-    speed_of_sound,
-    stage,
-    stage_name,
-    true_distance,
-)
+from gateway.derive.disagreement import Disagreement
+from gateway.derive.flood import Alarm, StageAlarm, StageName, stage_name
+from gateway.derive.level import FRESH_WATER, SEA_WATER, depth, speed_of_sound, stage, true_distance
+from gateway.derive.rise import Rise, rate_of_rise
 
 GONE = Missing.TIMEOUT
 NAN = math.nan

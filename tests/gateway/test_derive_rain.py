@@ -8,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.device import Missing
-from gateway.derive.rain import (
-    Gauge,
+from gateway.derive.bucket import (
     RainClass,
-    Watch,
     corrected,
     debounced,
     inter_tip_rate,
@@ -21,6 +19,8 @@ from gateway.derive.rain import (
     undercatch,
     window_rate,
 )
+from gateway.derive.rain import Gauge
+from gateway.derive.watch import Watch
 
 UNKNOWN = Missing.INPUT_MISSING
 EDGES = st.lists(st.integers(0, 60_000).map(lambda n: n / 8), max_size=80)  # eighths are exact

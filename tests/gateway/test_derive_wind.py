@@ -9,19 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from drivers.device import Missing
-from gateway.derive.wind import (
-    TEN_MINUTES,
-    TWO_MINUTES,
-    Gusts,
-    Summary,
-    Wind,
-    Window,
-    gust,
-    mean_direction,
-    mean_speed,
-    summary,
-    turbulence,
-)
+from gateway.derive.gusts import Gusts, gust
+from gateway.derive.wind import TEN_MINUTES, TWO_MINUTES, Wind, mean_direction, mean_speed, turbulence
+from gateway.derive.wind_window import Summary, Window, summary
 
 ABSENT, CALM_AIR, CANCELLED = Missing.INPUT_MISSING, Missing.OUT_OF_RANGE, Missing.UNRELIABLE
 NOTHING = Summary(ABSENT, ABSENT, ABSENT, ABSENT)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.device import Missing, Quantity
-from gateway.derive.flood import FRESH_WATER, SEA_WATER, rate_of_rise
+from gateway.derive.level import FRESH_WATER, SEA_WATER
+from gateway.derive.rise import rate_of_rise
 from gateway.reading import Flag
 from tests.gateway.stream_rig import designed, fed, instant, problems, reading, restarted, resumed, stream
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.device import Missing, Quantity
-from gateway.derive.rain import undercatch
+from gateway.derive.bucket import undercatch
 from gateway.reading import Flag
 from tests.gateway.stream_rig import designed, fed, problems, reading, restarted, stream
 

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.device import Missing, Quantity
-from gateway.derive.wind import Gusts, Wind, summary
+from gateway.derive.gusts import Gusts
+from gateway.derive.wind import Wind
+from gateway.derive.wind_window import summary
 from gateway.reading import Flag
 from tests.gateway.stream_rig import designed, fed, problems, reading, restarted, stream
 

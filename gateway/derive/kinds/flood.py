@@ -7,21 +7,12 @@ from typing import Any
 
 from drivers.device import Missing, Quantity
 from gateway.config import Duration
-from gateway.derive.flood import (
-    FRESH_WATER,
-    LEAST,
-    SEA_WATER,
-    Disagreement,
-    Rise,
-    StageAlarm,
-    StageName,
-    depth,
-    stage,
-    true_distance,
-    usable,
-)
+from gateway.derive.disagreement import Disagreement
+from gateway.derive.flood import StageAlarm, StageName
 from gateway.derive.kind import Context, Conversion, Input, Kind, Result, Taken, Unfit, Value, always, only
 from gateway.derive.kinds.limits import within
+from gateway.derive.level import FRESH_WATER, SEA_WATER, depth, stage, true_distance, usable
+from gateway.derive.rise import LEAST, Rise
 from gateway.derive.window import ROBUST_MOST
 
 LEVEL = only(Quantity.STAGE, Quantity.DEPTH)

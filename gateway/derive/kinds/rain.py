@@ -7,9 +7,10 @@ from typing import Any
 
 from drivers.device import Missing, Quantity
 from gateway.config import Duration
+from gateway.derive.bucket import TIP, rain_class
 from gateway.derive.kind import Context, Input, Kind, Result, Taken, Unfit, Value, always, only
 from gateway.derive.kinds.limits import above, within
-from gateway.derive.rain import TIP, Gauge, rain_class
+from gateway.derive.rain import Gauge
 
 DAY = 86400.0
 LEAST, MOST = 0.01, 10.0  # mm of a tip

@@ -7,9 +7,10 @@ from typing import Any
 
 from drivers.device import Missing, Quantity
 from gateway.config import Duration
+from gateway.derive.gusts import GUST, Gusts
 from gateway.derive.kind import Context, Input, Kind, Result, Taken, Unfit, Value, only
 from gateway.derive.kinds.limits import above
-from gateway.derive.wind import GUST, Gusts, Window
+from gateway.derive.wind_window import Window
 
 LONGEST = 3600.0  # s: means of wind are of 2 or 10 min, and of an hour at most
 _HAIR = 1e-6
