@@ -4,10 +4,16 @@ import math
 from typing import Any
 
 from drivers.device import LOGICAL, UNITS, Quantity
-from gateway.derive.kind import Source, Unfit
+from gateway.derive.kind import Source, Unfit, only
 
 NUMBERS = frozenset(set(Quantity) - LOGICAL)
 """The quantities that are numbers, not true or false."""
+
+LEVEL = only(Quantity.STAGE, Quantity.DEPTH)
+"""How high water stands."""
+
+HEIGHT = 10_000.0
+"""Metres: no water on earth stands farther from any datum."""
 
 
 def within(options: Any, key: str, low: float, high: float, unit: str = "") -> None:
