@@ -19,8 +19,10 @@ MODULES: dict[str, tuple[str, ...]] = {
     "flood": ("stage_alarm", "disagreement"),
     "rain": ("rain",),
     "wind": ("wind",),
-    "land": ("tilt", "movement", "drift", "step", "vibration"),
-    "bins": ("fill", "weight_fill", "filling", "fire", "tipped", "overflow"),
+    "land": ("tilt", "movement", "vibration"),
+    "drift": ("drift", "step"),
+    "bins": ("fill", "weight_fill", "filling"),
+    "hazards": ("fire", "tipped", "overflow"),
     "quality": ("despiked",),
 }  # fmt: skip
 """The kinds of each module, so that their names are known before any is imported."""

@@ -15,6 +15,9 @@ LEVEL = only(Quantity.STAGE, Quantity.DEPTH)
 HEIGHT = 10_000.0
 """Metres: no water on earth stands farther from any datum."""
 
+DEEP = 20.0
+"""Metres: no bin is as deep, so a larger number was meant in another unit."""
+
 
 def within(options: Any, key: str, low: float, high: float, unit: str = "") -> None:
     """Check one setting, or each number of it; None is none. Raises Unfit unless it is *low* to *high*."""

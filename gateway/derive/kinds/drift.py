@@ -1,0 +1,122 @@
+"""Alarms for what changes by and by, and for what changes at once."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from drivers.device import UNITS, Missing, Quantity
+from gateway.derive.kind import Context, Input, Kind, State, Taken, Unfit, always
+from gateway.derive.kinds.alarm import Alarm
+from gateway.derive.kinds.limits import NUMBERS, chosen, within
+from gateway.derive.land import Drift, Step
+
+_Q = Quantity
+
+LOOK_BACK = 1440
+"""The most samples back to which an alarm asks whether one was suspect; a day at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drifting:
+    """What is no drift, and how much is one, in the unit of the source.
+
+    *target* is what it was when all was well, *allowance* how far off it may always be, *decision* the sum of
+    what is beyond that, reading by reading, that raises the alarm. *inspected* is the day on which somebody
+    last looked: another day, like any other change of these settings, ends the alarm and begins anew.
+    """
+
+    target: float | None = None
+    allowance: float | None = None
+    decision: float | None = None
+    inspected: date | None = None
+
+
+@dataclass(slots=True)
+class _Once:
+    """A detector by samples, not by time: one that comes again at the same time is none."""
+
+    feed: Callable[[float | Missing], bool]
+    _last: float = float("-inf")
+
+    def told(self, time: float, taken: Taken) -> bool | Missing:
+        """Return the alarm. Missing input raises and ends nothing, and no alarm is then unknown."""
+        value = taken["value"]
+        again, self._last = time == self._last, time
+        active = self.feed(Missing.INPUT_MISSING if again else value)
+        return Missing.INPUT_MISSING if isinstance(value, Missing) and not active else active
+
+
+@dataclass(slots=True)
+class _Began:
+    """Since when the sums of *drift* are above zero: what was before has no part in its alarm."""
+
+    drift: Drift
+    _at: float | None = None
+
+    def __call__(self, time: float) -> float:
+        drift = self.drift
+        if not (drift.active or drift.high or drift.low):
+            self._at = None
+        elif self._at is None:
+            self._at = time
+        return time if self._at is None else min(self._at, time)
+
+
+def _drift(options: Drifting, context: Context) -> State:
+    source = _straight(context)
+    angle = UNITS[source.quantity] == "deg"
+    zero = 0.0 if source.quantity is _Q.MOVEMENT else None
+    target = chosen(options.target, "target", source, zero, "what it showed when all was well")
+    small, large = (0.05, 0.25) if angle else (None, None)
+    allowance = chosen(options.allowance, "allowance", source, small, "how far off it may always be")
+    decision = chosen(options.decision, "decision", source, large, "the sum beyond that is an alarm")
+    within(options, "allowance", 0.0, math.inf)
+    if decision <= 0.0:
+        raise Unfit("decision", f"decision must be above 0, not {decision:g}")
+    drift = Drift(target, allowance, decision)
+    return Alarm(drift, _Once(drift.feed).told, _Began(drift))
+
+
+@dataclass(frozen=True, slots=True)
+class Stepping:
+    """*threshold*, in the unit of the source, is how far the means of *short* and *long* readings differ."""
+
+    threshold: float | None = None
+    short: int = 5
+    long: int = 60
+
+
+def _step(options: Stepping, context: Context) -> State:
+    source = _straight(context)
+    within(options, "long", 1, 1000)
+    within(options, "short", 1, options.long)
+    small = 0.25 if UNITS[source.quantity] == "deg" else None
+    threshold = chosen(options.threshold, "threshold", source, small, "how large a step is an alarm")
+    if threshold <= 0.0:
+        raise Unfit("threshold", f"threshold must be above 0, not {threshold:g}")
+    step = Step(threshold, options.short, options.long)
+    back = (options.short + options.long - 1) * context.interval
+    return Alarm(step, _Once(step.feed).told, lambda time: time - back)
+
+
+def _straight(context: Context) -> Any:
+    """Return the source. Raises Unfit for one that goes round: from 359 to 1 is no step."""
+    if context.source.quantity is _Q.WIND_DIRECTION:
+        raise Unfit("from", "a direction goes round, from 359 deg to 1 deg: that is neither drift nor step")
+    return context.source
+
+
+def _look_back(context: Context) -> float:
+    return min(LOOK_BACK * context.interval, 86400.0)
+
+
+def _back(options: Any, context: Context) -> float:
+    return _look_back(context)
+
+
+KINDS: Mapping[str, Kind] = {
+    "drift": Kind(Drifting, (Input("value", NUMBERS),), always(_Q.ACTIVE), _drift, reach=_back, lasting=True),
+    "step": Kind(Stepping, (Input("value", NUMBERS),), always(_Q.ACTIVE), _step, reach=_back, lasting=True),
+}
