@@ -67,6 +67,11 @@ class Alarm:
         """Whether the last samples were all missing or bad."""
         return self._bad >= self.stale_after
 
+    @property
+    def proved(self) -> bool:
+        """Whether the newest samples alone would make it what it is, now that it is so."""
+        return self._above >= self.on_delay if self.active else self._below > 0
+
     def feed(self, value: float | Missing) -> bool:
         """Take the next sample, in the unit of the thresholds; return whether the alarm is raised."""
         if usable(value):
@@ -148,6 +153,11 @@ class StageAlarm:
     def stale(self) -> bool:
         """Whether the name rests on old samples, as the last ones were missing or bad."""
         return next(iter(self._alarms.values())).stale  # they all have the same samples
+
+    @property
+    def proved(self) -> bool:
+        """Whether the newest samples alone would give it its name."""
+        return all(alarm.proved for alarm in self._alarms.values())
 
     def feed(self, value: float | Missing) -> StageName:
         """Take the next stage [m]; return the name that holds from now on."""

@@ -29,6 +29,7 @@ class Sustained:
     state: bool | Missing = field(default=Missing.INPUT_MISSING, init=False)
     _on: bool = field(default=False, init=False)
     _since: float | None = field(default=None, init=False)  # since when the condition differs from _on
+    _same: float | None = field(default=None, init=False)  # since when it does not
     _last: float = field(default=-math.inf, init=False)
 
     def __post_init__(self) -> None:
@@ -40,26 +41,41 @@ class Sustained:
         if time <= self._last:
             return self.state
         self._last = time
-        if seen is not None:
+        if seen is None:
+            self._same = None  # it stands, but unseen it is not proved
+        else:
             self._weigh(time, seen)
         self.state = _told(self._on, seen is not None)
         return self.state
 
+    @property
+    def active(self) -> bool:
+        """Whether the condition counts."""
+        return self._on
+
+    @property
+    def proved(self) -> bool:
+        """Whether it was seen to be so, without a sample that could not tell, for as long as counts."""
+        return self._same is not None and self._last - self._same >= self.hold
+
     def _weigh(self, time: float, seen: bool) -> None:
         if seen is self._on:
+            self._same = time if self._same is None else min(time, self._same)
             self._since = None
             return
         self._since = time if self._since is None else min(time, self._since)
+        self._same = None
         if time - self._since >= self.hold:
-            self._on, self._since = seen, None
+            self._on, self._same, self._since = seen, self._since, None
 
     def save(self) -> dict[str, Any]:
         """Return what `restore` needs, as JSON takes it."""
-        return {"on": self._on, "since": self._since}
+        return {"on": self._on, "since": self._since, "same": self._same}
 
     def restore(self, saved: Any) -> None:
         """Take over what `save` gave. Raises ValueError, KeyError, TypeError."""
         self._on, self._since = truth(saved["on"]), moment(saved["since"])
+        self._same = moment(saved.get("same"))
 
 
 @dataclass(slots=True)
@@ -82,6 +98,7 @@ class Fire:
     state: bool | Missing = field(default=Missing.INPUT_MISSING, init=False)
     _on: bool = field(default=False, init=False)
     _count: int = field(default=0, init=False)
+    _cool: bool = field(default=False, init=False)
     _lows: deque[tuple[float, float]] = field(default_factory=deque, init=False)  # the lowest stands first
     _last: float = field(default=-math.inf, init=False)
 
@@ -101,10 +118,21 @@ class Fire:
         self.state = _told(self._on, not isinstance(temperature, Missing))
         return self.state
 
+    @property
+    def active(self) -> bool:
+        """Whether it burns."""
+        return self._on
+
+    @property
+    def proved(self) -> bool:
+        """Whether the newest samples alone would say so."""
+        return self._count >= self.confirm if self._on else self._cool
+
     def _weigh(self, time: float, temperature: float) -> None:
         risen = self._risen(time, temperature)
         hot = temperature >= (self.clear if risen >= self.rise else self.level)
         self._count = self._count + 1 if hot else 0
+        self._cool = temperature < self.clear
         if self._count >= self.confirm:
             self._on = True
         elif temperature < self.clear:
@@ -154,6 +182,16 @@ class Tipped:
         """Take one sample of the inclination [deg], 0 (upright) to 180; return the state."""
         return self._beyond.feed(time, None if isinstance(inclination, Missing) else inclination > self.limit)
 
+    @property
+    def active(self) -> bool:
+        """Whether the alarm is raised."""
+        return self._beyond.active
+
+    @property
+    def proved(self) -> bool:
+        """As `Sustained.proved`."""
+        return self._beyond.proved
+
     def save(self) -> dict[str, Any]:
         """Return what `restore` needs, as JSON takes it."""
         return self._beyond.save()
@@ -191,6 +229,16 @@ class Overflow:
             raise ValueError("an overflow needs a distance, an eye or both")
         short = distance if distance is None or isinstance(distance, Missing) else distance < self.full
         return self._above.feed(time, _either(short, blocked))
+
+    @property
+    def active(self) -> bool:
+        """Whether the alarm is raised."""
+        return self._above.active
+
+    @property
+    def proved(self) -> bool:
+        """As `Sustained.proved`."""
+        return self._above.proved
 
     def save(self) -> dict[str, Any]:
         """Return what `restore` needs, as JSON takes it."""

@@ -6,6 +6,7 @@ what it says, so that age, quality, time and restarts are the same for all kinds
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -66,11 +67,20 @@ class Taken:
 NOTHING: Mapping[Quantity, str] = MappingProxyType({})
 
 
+class Proof(Enum):
+    """Whether what an alarm says follows from the samples that it looks at, or only from those of before."""
+
+    NEW = auto()  # it has just become so
+    AGAIN = auto()  # it was so before, and these samples alone would make it so
+    NONE = auto()  # it stands, as nothing has ended it
+
+
 class Result(NamedTuple):
     """What a state says: values of the *time* [s, Unix], with words for some (a band's name).
 
     *since* [s, Unix] is the oldest time that they depend on; None: on this sample alone. A *closed* period
-    does not hold the sample at its end. *flag* is of tests of the values' own, beside what they inherit.
+    does not hold the sample at its end. *flag* is of tests of the values' own, beside what they inherit. An
+    alarm that became so by a suspect sample is suspect until samples that are not give *proof* of it.
     """
 
     time: float
@@ -79,6 +89,7 @@ class Result(NamedTuple):
     closed: bool = False
     labels: Mapping[Quantity, str] = NOTHING
     flag: Flag = Flag.NOT_EVALUATED
+    proof: Proof = Proof.NEW
 
 
 class State(Protocol):

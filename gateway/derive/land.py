@@ -204,6 +204,11 @@ class Drift:
         self.active = self.active or max(self.high, self.low) > self.decision
         return self.active
 
+    @property
+    def proved(self) -> bool:
+        """Whether the sums say what it is: no more once it is raised, since it stays so."""
+        return not self.active
+
     def reset(self) -> None:
         """Begin anew: somebody has looked."""
         self.active, self.high, self.low = False, 0.0, 0.0
@@ -249,6 +254,11 @@ class Step:
         height = self.height
         self.active = not isinstance(height, Missing) and abs(height) >= self.threshold
         return self.active
+
+    @property
+    def proved(self) -> bool:
+        """Always: it is what the samples say that it looks at."""
+        return True
 
     def save(self) -> list[float]:
         """Return what `restore` needs, as JSON takes it."""

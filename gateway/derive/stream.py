@@ -4,13 +4,13 @@ import logging
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from typing import Any, NamedTuple
 
 from drivers.device import Missing, Quantity
 from gateway.clock import Instant
-from gateway.derive.kind import Result, Source, State, Taken
+from gateway.derive.kind import Proof, Result, Source, State, Taken
 from gateway.derive.quality import inherited, overall
+from gateway.derive.saved import TIME_MOST, moment, number, truth
 from gateway.reading import Flag, Reading, significant
 
 log = logging.getLogger("lamppost")
@@ -92,6 +92,7 @@ class Stream:
     _newest: float = field(default=float("-inf"), init=False)
     _shift: float = field(default=0.0, init=False)
     _anchor: float | None = field(default=None, init=False)  # the shift while the clock was last trusted
+    _doubtful: bool = field(default=False, init=False)  # an alarm became what it is by a suspect sample
 
     def __post_init__(self) -> None:
         self._state = self.make()
@@ -165,24 +166,25 @@ class Stream:
             **({} if self._anchor is None else {"anchor": self._anchor}),
             "suspect": self._doubts.suspect[-DOUBTS:],
             "unevaluated": max(self._doubts.unevaluated, -1e12),
+            **({"doubtful": True} if self._doubtful else {}),
             "state": saved,
         }
 
     def restore(self, saved: Any) -> float | None:
         """Take over what `save` gave; return the time [s, Unix] up to which it knows, None if it is none."""
         try:
-            newest, shift = float(saved["newest"]), float(saved["shift"])
+            newest, shift = (number(saved[key], -TIME_MOST, TIME_MOST) for key in ("newest", "shift"))
             suspect, unevaluated = saved.get("suspect", ()), saved.get("unevaluated", newest)
-            doubts = Doubts(sorted(map(float, suspect)), float(unevaluated))
-            anchor = None if saved.get("anchor") is None else float(saved["anchor"])
-            if not all(map(isfinite, (newest, shift, anchor or 0.0, *doubts.suspect))):
-                raise ValueError("a time that is none")
+            times = sorted(number(each, -TIME_MOST, TIME_MOST) for each in suspect)
+            doubts = Doubts(times, number(unevaluated))
+            doubtful, anchor = truth(saved.get("doubtful", False)), moment(saved.get("anchor"))
             self._state.restore(saved["state"])
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             log.warning("what stream %s remembered is of no use, it begins anew: %r", self.id, error)
             self._state = self.make()
             return None
-        self._newest, self._shift, self._anchor, self._doubts = newest, shift, anchor, doubts
+        self._newest, self._shift, self._anchor = newest, shift, anchor
+        self._doubts, self._doubtful = doubts, doubtful
         return newest - shift
 
     def _said(
@@ -261,8 +263,18 @@ class Stream:
             flag = self._doubts.of(since, result.time, result.closed)
         if result.flag is not _UNKNOWN:
             flag = overall((flag, result.flag))
+        if self.lasting:
+            flag = self._stood(flag, result.proof)
         flags = {} if flag in _UNSAID else dict.fromkeys(values, flag)
         return Reading(self.id, when, values, missing, flags, result.labels)
+
+    def _stood(self, flag: Flag, proof: Proof) -> Flag:
+        """Return the flag of an alarm: one that a suspect sample brought stays so until it is proved."""
+        suspect = flag is Flag.SUSPECT
+        if proof is Proof.NONE:
+            return Flag.SUSPECT if self._doubtful else flag
+        self._doubtful = suspect and (self._doubtful or proof is Proof.NEW)
+        return flag
 
 
 _OWN = frozenset({Missing.INPUT_MISSING, Missing.OUT_OF_RANGE, Missing.UNRELIABLE, Missing.NOT_READY})

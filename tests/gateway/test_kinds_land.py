@@ -248,7 +248,7 @@ def test_a_drift_from_suspect_readings_is_suspect_until_the_sums_are_zero():
     assert flags == [Flag.PASS, *[Flag.SUSPECT] * 2, *[Flag.PASS] * 3]
     raised = fed(drift, angles([0.4], Flag.SUSPECT, 3000.0) + angles([0.0] * 20, Flag.PASS, 3300.0))
     assert [each.flags["active"] for each in raised] == [Flag.SUSPECT] * 21, "the alarm stands on it"
-    assert fed(drift, angles([GONE], start=9300.0))[0].flags == {}
+    assert fed(drift, angles([GONE], start=9300.0))[0].flags == {"active": Flag.SUSPECT}
 
 
 NUMBERS = st.lists(st.floats(-0.5, 0.5) | st.just(GONE), min_size=1, max_size=40)

@@ -1,8 +1,9 @@
 """Alarms for what changes by and by, and for what changes at once."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -11,6 +12,7 @@ from gateway.derive.kind import Context, Input, Kind, State, Taken, Unfit, alway
 from gateway.derive.kinds.alarm import Alarm
 from gateway.derive.kinds.limits import NUMBERS, chosen, within
 from gateway.derive.land import Drift, Step
+from gateway.derive.saved import TIME_MOST, number
 
 _Q = Quantity
 
@@ -34,34 +36,67 @@ class Drifting:
 
 
 @dataclass(slots=True)
-class _Once:
-    """A detector by samples, not by time: one that comes again at the same time is none."""
+class _Counting:
+    """A *detector* by samples, not by time: one that comes again at the same time is none.
 
-    feed: Callable[[float | Missing], bool]
-    _last: float = float("-inf")
+    It also knows the times of the samples that the detector's word rests on, *window* of them at the most;
+    None: all since its sums are above zero. What was before has no part in its alarm.
+    """
+
+    detector: Drift | Step
+    window: int | None = None
+    _times: deque[float] = field(default_factory=deque, init=False)
+    _last: float = field(default=-math.inf, init=False)
+
+    def __post_init__(self) -> None:
+        self._times = deque(maxlen=self.window)
+
+    @property
+    def active(self) -> bool:
+        """Whether the alarm is raised."""
+        return self.detector.active
+
+    @property
+    def proved(self) -> bool:
+        """As that of the detector."""
+        return self.detector.proved
 
     def told(self, time: float, taken: Taken) -> bool | Missing:
         """Return the alarm. Missing input raises and ends nothing, and no alarm is then unknown."""
         value = taken["value"]
         again, self._last = time == self._last, time
-        active = self.feed(Missing.INPUT_MISSING if again else value)
-        return Missing.INPUT_MISSING if isinstance(value, Missing) and not active else active
+        stood = self.detector.active
+        active = self.detector.feed(Missing.INPUT_MISSING if again else value)
+        if isinstance(value, Missing):
+            return active or Missing.INPUT_MISSING
+        if not again:
+            self._note(time, stood)
+        return active
 
+    def since(self, time: float) -> float:
+        """Return the time of the first sample that the alarm of *time* rests on."""
+        return min(*self._times, time) if self._times else time
 
-@dataclass(slots=True)
-class _Began:
-    """Since when the sums of *drift* are above zero: what was before has no part in its alarm."""
+    def save(self) -> dict[str, Any]:
+        """Return what `restore` needs, as JSON takes it."""
+        return {"detector": self.detector.save(), "times": list(self._times)}
 
-    drift: Drift
-    _at: float | None = None
+    def restore(self, saved: Any) -> None:
+        """Take over what `save` gave, also without times. Raises ValueError, KeyError, TypeError."""
+        if not isinstance(saved, dict) or "detector" not in saved:
+            saved = {"detector": saved, "times": []}
+        times = [number(each, -TIME_MOST, TIME_MOST) for each in saved["times"]]
+        self.detector.restore(saved["detector"])
+        self._times.extend(times)
 
-    def __call__(self, time: float) -> float:
-        drift = self.drift
-        if not (drift.active or drift.high or drift.low):
-            self._at = None
-        elif self._at is None:
-            self._at = time
-        return time if self._at is None else min(self._at, time)
+    def _note(self, time: float, stood: bool) -> None:
+        detector = self.detector
+        if isinstance(detector, Step):
+            self._times.append(time)
+        elif stood or not (detector.active or detector.high or detector.low):
+            self._times.clear()  # a drift that was found rests on nothing that came after it
+        elif not self._times or time < self._times[0]:
+            self._times = deque([time])
 
 
 def _drift(options: Drifting, context: Context) -> State:
@@ -75,8 +110,8 @@ def _drift(options: Drifting, context: Context) -> State:
     within(options, "allowance", 0.0, math.inf)
     if decision <= 0.0:
         raise Unfit("decision", f"decision must be above 0, not {decision:g}")
-    drift = Drift(target, allowance, decision)
-    return Alarm(drift, _Once(drift.feed).told, _Began(drift))
+    drift = _Counting(Drift(target, allowance, decision))
+    return Alarm(drift, drift.told, drift.since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +131,8 @@ def _step(options: Stepping, context: Context) -> State:
     threshold = chosen(options.threshold, "threshold", source, small, "how large a step is an alarm")
     if threshold <= 0.0:
         raise Unfit("threshold", f"threshold must be above 0, not {threshold:g}")
-    step = Step(threshold, options.short, options.long)
-    back = (options.short + options.long - 1) * context.interval
-    return Alarm(step, _Once(step.feed).told, lambda time: time - back)
+    step = _Counting(Step(threshold, options.short, options.long), options.short + options.long)
+    return Alarm(step, step.told, step.since)
 
 
 def _straight(context: Context) -> Any:

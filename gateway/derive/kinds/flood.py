@@ -9,7 +9,7 @@ from drivers.device import Missing, Quantity
 from gateway.config import Duration
 from gateway.derive.disagreement import Disagreement
 from gateway.derive.flood import StageAlarm, StageName
-from gateway.derive.kind import Context, Input, Kind, Result, Taken, Unfit, always
+from gateway.derive.kind import Context, Input, Kind, Proof, Result, Taken, Unfit, always
 from gateway.derive.kinds.limits import HEIGHT, LEVEL, within
 from gateway.derive.level import usable
 
@@ -53,9 +53,11 @@ class Alarming:
         if time == self._last:
             return ()
         self._last, self._due = time, time + (1.0 + LATE) * self.interval
-        name, good = self.alarm.feed(value), usable(value)
+        before, good = self.alarm.name if self._known else None, usable(value)
+        name = self.alarm.feed(value)
         self._known = self._known or good
-        return (self._said(time, name, time - self.depends if good else None),)
+        since = time - self.depends if good else None
+        return (self._said(time, name, since, self._proof(good, name is not before)),)
 
     def advance(self, time: float) -> Iterable[Result]:
         if self._due is None:  # it has just been restored
@@ -74,12 +76,19 @@ class Alarming:
         self.alarm.restore(saved["alarms"])
         self._known = saved["known"]
 
-    def _said(self, time: float, name: StageName, since: float | None = None) -> Result:
+    def _proof(self, good: bool, changed: bool) -> Proof:
+        if not good:
+            return Proof.NONE
+        return Proof.NEW if changed else Proof.AGAIN if self.alarm.proved else Proof.NONE
+
+    def _said(
+        self, time: float, name: StageName, since: float | None = None, proof: Proof = Proof.NONE
+    ) -> Result:
         stale = float(self.alarm.stale)
         if not self._known:
             return Result(time, {Quantity.FLOOD_STAGE: Missing.INPUT_MISSING, Quantity.STALE: stale})
         values = {Quantity.FLOOD_STAGE: _NUMBERS[name], Quantity.STALE: stale}
-        return Result(time, values, since, labels=_LABELS[name])
+        return Result(time, values, since, labels=_LABELS[name], proof=proof)
 
 
 _NUMBERS = {name: float(number) for number, name in enumerate(StageName)}
@@ -133,8 +142,9 @@ class Comparing:
         active = self.flag.feed(time, first, second)
         pair = usable(first) and usable(second)
         value = float(active) if active or pair else Missing.INPUT_MISSING
+        proof = Proof.NEW if active is not was else Proof.AGAIN if self.flag.proved else Proof.NONE
         since = min(time, self.flag.since if active is was else before) if pair else None
-        return (Result(time, {Quantity.ACTIVE: value}, since),)
+        return (Result(time, {Quantity.ACTIVE: value}, since, proof=proof),)
 
     def advance(self, time: float) -> Iterable[Result]:
         """Silence proves nothing."""
