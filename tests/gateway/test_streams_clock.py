@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from gateway.config import Derive
 from gateway.derive import Design, Source
 from gateway.derive.kind import Context, Input, Kind, Result, Taken
 from gateway.reading import Reading
+from tests.gateway.alarm_rig import CASES, STEP
 from tests.gateway.stream_rig import designed, known
 
 RIGHT, WRONG = Quality.SYNCHRONIZED, Quality.UNSYNCHRONIZED
@@ -78,6 +79,7 @@ class Pole:
     kept: dict[str, str] = field(default_factory=dict)
     said: list[Reading] = field(default_factory=list)
     replays: list[float] = field(default_factory=list)
+    designs: tuple[Design, ...] = field(default_factory=lambda: (since(), mean()))
 
     def __post_init__(self) -> None:
         self.begin()
@@ -85,7 +87,7 @@ class Pole:
     def begin(self) -> None:
         """Start a daemon, and let it catch up with what was remembered; no reading was stored since."""
         self.now = Now(lambda: self.wall + self.mono, lambda: self.mono, lambda: self.quality, self.boot, 0.0)
-        self.streams = Streams((since(), mean()), self, LoopClock(), self.now, self.said.append)
+        self.streams = Streams(self.designs, self, LoopClock(), self.now, self.said.append)
         asyncio.run(self.streams._catch_up())
 
     def reboot(self, boot: str, wall: float, quality: Quality) -> None:
@@ -186,3 +188,24 @@ def test_what_is_remembered_of_the_clock_may_be_anything():
     for text in ("", "7", "[]", '["x", 1, "b", "synchronized"]', '[1, 2, "b", "perhaps"]', "[" * 5000):
         pole = Pole(kept={"streams at": text})
         assert pole.hear()[0] == 0.0
+
+
+@pytest.mark.parametrize("jump", [-0.9, -60.0, -HOUR, -86_400.0, HOUR, TODAY])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_an_alarm_is_raised_as_soon_after_the_clock_was_set_as_without_it(case, jump):
+    """It is neither deaf until the time has come again, nor has time passed for it."""
+
+    def raised(jump: float) -> int:
+        pole = Pole(designs=(case.design,))
+        for count in range(80):
+            if count == 30:
+                pole.wall += jump
+            pole.mono += STEP
+            pole.streams.advance()
+            for each in case.heard(case.bad if count >= 31 else case.well, 0.0, 1):
+                pole.streams.take(replace(each, at=pole.now()))
+            if case.raised(pole.said[-1]):
+                return count
+        raise AssertionError("it was never raised")
+
+    assert raised(jump) == raised(0.0)
