@@ -54,6 +54,27 @@ def test_the_tipping_bucket_correction():
     assert last.values["rain"] == pytest.approx(7.2 / 6.75 * 0.2 * 42, abs=0.2)
 
 
+def test_the_rate_of_a_window_is_its_total_over_its_time():
+    """A quarter of an hour: one tip of 0.2 mm in it is 0.8 mm/h, and stays so until it has left."""
+    design = designed(table(over="15m", dry_after="1h", rate="window"), KNOWN)
+    made = design.build()
+    found = fed(made, tipping([3600.0], 5000))
+    rates = {each.at.time - T: each.values.get("rain_rate") for each in found}
+    assert {rates[at] for at in range(900, 3600, 10)} == {0.0}
+    assert [rates[at] for at in (3600, 3610, 4490, 4500)] == [pytest.approx(0.8)] * 3 + [0.0]
+    assert found[-1].values["dry"] == 0.0, "it is dry only an hour after the tip"
+    assert (
+        said(fed(stream(table(over="15m", rate="window"), KNOWN), tipping([], 800)), "rain_rate")[-1] is None
+    )
+    pour = fed(stream(table(over="15m", rate="window"), KNOWN), tipping([7.2 * n for n in range(600)], 4300))
+    assert pour[-1].values["rain_rate"] == pytest.approx(100.0)
+    assert pour[-1].labels == {"rain_rate": "heavy"}
+    undercaught = table(over="15m", rate="window", correct=True)
+    right = fed(stream(undercaught, KNOWN), tipping([7.2 * n for n in range(600)], 4300))
+    assert right[-1].values["rain_rate"] == pytest.approx(100.0 * 7.2 / 6.75)
+    assert restarted(design, tipping([3600.0, 3650.0], 5000), 400)
+
+
 @pytest.mark.parametrize(
     ("tip", "rate", "name"), [(0.2, 2.0, "light"), (0.5, 5.0, "moderate"), (1.0, 10, "heavy")]
 )
@@ -208,6 +229,8 @@ def test_the_total_is_that_of_all_counts_in_the_window(heard):
         ({"over": "5s"}, 5, "gauge.count comes each 10 s: over must be at least as long"),
         ({"dry_after": "5s"}, 5, "dry_after must be at least as long"),
         ({"window": "5m"}, 5, 'has no key "window"'),
+        ({"over": "1m", "rate": "window"}, 5, "one tip in 60 s already looks like a downpour"),
+        ({"rate": "hour"}, 5, "tips"),
     ],
 )
 def test_what_can_never_work_is_refused_with_its_line(keys, line, sentence):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from drivers.device import Missing, Quantity
 from gateway.config import Duration
@@ -14,6 +14,7 @@ from gateway.derive.rain import Gauge
 
 DAY = 86400.0
 LEAST, MOST = 0.01, 10.0  # mm of a tip
+SHORTEST = 300.0  # s of a window with a rate: one tip of 0.2 mm in a minute reads 12 mm/h
 AGED = 3.0  # intervals without a reading, after which nobody knows what was missed
 SPARE = 2  # tips more than a bucket can make in the time between two readings, which may come late
 
@@ -24,13 +25,15 @@ class Options:
 
     *tip* [mm, 0.01 to 10] is the rain of one tip, None where the gauge tells the rain beside its count;
     *over* [s, to 24 h] the time of the total; *dry_after* [s, to 24 h] how long after the last tip the rain
-    is over. *correct* adds what falls past the bucket while it tips. *share*, above 0 to 1, of a time must
-    have been watched for a result.
+    is over. The rate is by the time between *tips*, or the total of a *window* over its time. *correct* adds
+    what falls past the bucket while it tips. *share*, above 0 to 1, of a time must have been watched for a
+    result.
     """
 
     tip: float | None = None
     over: Duration = 3600.0
     dry_after: Duration = 3600.0
+    rate: Literal["tips", "window"] = "tips"
     correct: bool = False
     share: float = 0.9
 
@@ -47,6 +50,7 @@ class Raining:
     over: float
     interval: float
     learn: bool
+    windowed: bool = False
     _newest: float = field(default=-math.inf, init=False)
 
     def take(self, time: float, taken: Taken) -> Iterable[Result]:
@@ -91,6 +95,8 @@ class Raining:
 
     def _said(self, time: float) -> Result:
         rain, rate, dry, since = self.gauge.now(time, self.over)
+        if self.windowed:
+            rate = self.gauge.window_rate(time, self.over)
         values: dict[Quantity, Value] = {
             Quantity.RAIN: rain,
             Quantity.RAIN_RATE: rate,
@@ -121,9 +127,12 @@ def _rain(options: Options, context: Context) -> Raining:
         if seconds < context.interval:
             least = f"{context.sources['count']} comes each {context.interval:g} s"
             raise Unfit(key, f"{least}: {key} must be at least as long, not {seconds:g} s")
+    if options.rate == "window" and options.over < SHORTEST:
+        said = f"one tip in {options.over:g} s already looks like a downpour: for a rate over a window take"
+        raise Unfit("over", f'{said} {SHORTEST / 60:g} min or more, or say rate = "tips"')
     keep = max(options.over, options.dry_after) + options.dry_after
     gauge = Gauge(options.tip or LEAST, options.dry_after, keep, correct=options.correct, share=options.share)
-    return Raining(gauge, options.over, context.interval, learn=options.tip is None)
+    return Raining(gauge, options.over, context.interval, options.tip is None, options.rate == "window")
 
 
 def _reach(options: Options, context: Context) -> float:
