@@ -14,6 +14,7 @@ from gateway.store import schema
 from gateway.store.ballast import SIZE as BALLAST
 from gateway.store.ballast import Ballast
 from gateway.store.errors import StoreError, advice, legible, outside
+from gateway.store.shape import headless
 
 _PATIENCE = 0.5  # [s] that a statement waits for another program's lock
 _SMALL = 4 << 20  # bytes of a file that is looked through before it is opened: some 20 ms
@@ -167,6 +168,8 @@ def _why_unusable(path: Path) -> str:
         return "found to be damaged while in use"
     if not path.exists():
         return ""
+    if wrong := headless(path):
+        return wrong
     try:
         with legible(), contextlib.closing(_plain(path)) as connection:
             return _examine(connection, size_of(path))

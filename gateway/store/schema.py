@@ -8,6 +8,8 @@ from collections.abc import Callable
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from gateway.store.shape import misshapen
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -117,6 +119,8 @@ def inconsistency(connection: sqlite3.Connection) -> str:
     meta = dict(connection.execute("SELECT key, value FROM meta"))
     if meta.get("schema") != str(version):  # a newer version is refused later; a flipped bit is not one
         return "its header and its tables disagree about its version"
+    if unlike := misshapen(connection, version):
+        return unlike
     if not _EPOCH.fullmatch(str(meta.get("epoch"))) or "gateway" not in meta:
         return "it does not say which epoch and gateway it belongs to"
     if meta.get("check", sound := check(str(meta["epoch"]), str(meta["gateway"]))) != sound:

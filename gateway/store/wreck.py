@@ -15,6 +15,7 @@ from gateway.store.form import Columns, Decoder, Press
 from gateway.store.ledger import DECISION, Ledger
 from gateway.store.memory import MOST, Text, checked
 from gateway.store.pending import Row, row_of
+from gateway.store.shape import lengthen
 
 PROGRESS = "salvage"
 """The name under which the new file remembers what of which files is still to be fetched."""
@@ -44,6 +45,7 @@ class Wreck:
     def open(self) -> bool:
         """Begin to read; tell whether there is anything to be read."""
         if self._connection is None:
+            lengthen(self.path)
             with contextlib.suppress(sqlite3.Error):
                 self._connection = read_only(self.path)
             if self._connection is None:
@@ -165,7 +167,7 @@ def _again(rows: list[Row], epoch: str, ledger: Ledger) -> Iterator[Row]:
 
 def _epoch(connection: sqlite3.Connection) -> str:
     with contextlib.suppress(sqlite3.Error), legible():
-        found = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        found = connection.execute("SELECT value FROM meta NOT INDEXED WHERE key = 'epoch'").fetchone()
         return str(found[0])[:20] if found else ""
     return ""
 
@@ -195,7 +197,7 @@ def _remembered(connection: sqlite3.Connection) -> Iterator[Text]:
 
 def _cursor(connection: sqlite3.Connection, lane: Lane) -> int:
     with contextlib.suppress(sqlite3.Error), legible():
-        found = connection.execute("SELECT cursor FROM lane WHERE name = ?", (lane,)).fetchone()
+        found = connection.execute("SELECT cursor FROM lane NOT INDEXED WHERE name = ?", (lane,)).fetchone()
         if found and isinstance(found[0], int) and 0 <= found[0] < _END:
             return int(found[0])
     return 0

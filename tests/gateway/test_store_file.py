@@ -1,6 +1,7 @@
 """Opening: one owner, the right file, a damaged one moved aside and saved from."""
 
 import asyncio
+import json
 import os
 import random
 import sqlite3
@@ -13,7 +14,7 @@ import pytest
 from gateway.reading import Lane
 from gateway.store import Counts, Store, StoreError, form, prepare, schema
 from gateway.store import file as file_module
-from tests.gateway.store_rig import Ahead, event, opened, reading, rows, seqs, settings, texts
+from tests.gateway.store_rig import Ahead, crash_image, event, opened, reading, rows, seqs, settings, texts
 
 READINGS, EVENTS = Lane.TELEMETRY, Lane.EVENTS
 
@@ -293,6 +294,8 @@ def test_damage_found_in_use_is_moved_aside_at_the_next_start(tmp_path):
         "ALTER TABLE dropped RENAME COLUMN reason TO season",
         "ALTER TABLE events RENAME COLUMN seq TO sep",
         "ALTER TABLE lane RENAME COLUMN high TO nigh",
+        "ALTER TABLE telemetry RENAME COLUMN device TO devise",
+        "ALTER TABLE memory RENAME COLUMN time TO tome",
         "DROP TABLE lane",
         "DROP TABLE telemetry",
         "DROP TABLE dropped",
@@ -309,6 +312,61 @@ def test_books_that_cannot_be_true_are_damage(tmp_path, damage):
     connection.close()
     fill(path)
     assert len(quarantined(path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "key"), [("meta", b"gateway"), ("lane", b"telemetry"), ("memory", b"stream/rain")]
+)
+def test_an_index_that_does_not_lead_to_its_row_is_damage(tmp_path, table, key):
+    """SQLite's quick_check does not compare an index with its table."""
+    path = tmp_path / "s.db"
+    fill(path)
+    query = f"SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_{table}_1'"
+    ((page,),), ((size,),) = rows(path, query), rows(path, "PRAGMA page_size")
+    content, start = bytearray(path.read_bytes()), (page - 1) * size
+    at = content.index(key, start, start + size)
+    content[at + len(key) - 1] ^= 1
+    path.write_bytes(content)
+    assert rows(path, "PRAGMA quick_check") == [("ok",)]
+    fill(path)
+    assert len(quarantined(path)) == 1
+
+
+def test_a_table_whose_rows_have_lost_their_numbers_is_damage(tmp_path):
+    path = tmp_path / "s.db"
+    fill(path)
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        changed = "sql = replace(sql, 'PRIMARY KEY', 'PRIMARX KEY')"
+        connection.execute(f"UPDATE sqlite_schema SET {changed} WHERE name = 'events'")
+    connection.close()
+    assert rows(path, "PRAGMA quick_check") == [("ok",)]
+    fill(path)
+    assert len(quarantined(path)) == 1
+
+
+@pytest.mark.parametrize(("left", "words"), [(0, "cut off after 0"), (1, "cut off after 1"), (-1, "header")])
+def test_a_file_without_its_beginning_is_not_taken_for_a_new_one(tmp_path, left, words):
+    """SQLite would remove the log beside it; or find it read-only, for ever."""
+    path, image = tmp_path / "s.db", tmp_path / "image"
+
+    async def main():
+        async with opened(path) as store:
+            await store.record(event())
+            crash_image(path, image)
+
+    run(main())
+    content = (image / "s.db").read_bytes()
+    (image / "s.db").write_bytes(content[:left] if left >= 0 else content[:18] + b"\x03" + content[19:])
+    fill(image / "s.db")
+    assert len(quarantined(image / "s.db")) == 1
+    (told,) = [
+        json.loads(text)["data"]
+        for text in texts(image / "s.db", EVENTS)
+        if json.loads(text).get("type") == "lamppost.store.quarantined"
+    ]
+    assert words in told["reason"]
+    assert told["salvaged"]["events"] == 1, "it is in the log"
 
 
 @pytest.mark.parametrize("seed", range(15))
