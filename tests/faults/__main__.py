@@ -1,21 +1,20 @@
 """Runs the fault suite and prints its table: `make test-faults`, or with FULL=1 the long one.
 
-Installs nothing. More arguments go to pytest: `make test-faults ARGS='-k kill'`.
+Installs nothing. More arguments go to pytest: `make test-faults ARGS='-k kill'`; but not `-m`, see phases.py.
+Stopped with Ctrl-C it prints what it has got by then.
 """
 
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
-from tests.faults.rows import FILE, FULL, Row, added_up, table
-
-HERE = Path(__file__).parent
-LONGEST = 3600 if FULL else 900  # [s] of one test
-EVERY = 10.0  # [s] between two lines of progress
+from tests.faults.phases import NOTHING, STOPPED, Phase, phases, run
+from tests.faults.rows import FULL, added_up, progress, table
 
 NEEDED = {"cc": "gcc libc6-dev"}
 """Programs without which the suite does not run, and Debian's packages for them."""
@@ -38,37 +37,43 @@ def main(arguments: list[str]) -> int:
     if missing := lacking(WANTED):
         print(f"Some rows will not be done: apt install {' '.join(missing)}")
     print(f"The {'FULL' if FULL else 'CI'} size. The other: make test-faults FULL={0 if FULL else 1}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="lamppost-faults-") as folder:
         tally, said = Path(folder, "tally"), Path(folder, "said")
-        status = watched(arguments, tally, said)
+        status = every_phase(arguments, tally, said)
         rows = added_up(tally)
-        if status:
+        if status not in (0, STOPPED):
             print(said.read_text(errors="replace"))
     print(f"\n{table(rows)}\n")
-    print("every promise held" if not status else f"FAILED (pytest's exit status {status})")
+    print(verdict(status))
     return status
 
 
-def watched(arguments: list[str], tally: Path, said: Path) -> int:
-    """Run pytest, print a line of progress now and then, and return its exit status."""
-    command = [sys.executable, "-m", "pytest", str(HERE), "-n", "2", "--dist", "worksteal"]
-    command += ["--timeout", str(LONGEST), "-p", "no:cacheprovider", *arguments]
-    began, shown = time.monotonic(), 0.0
+def every_phase(arguments: list[str], tally: Path, said: Path) -> int:
+    """Run the phases and return the first status that is not 0; no test in one of them is not a failure."""
+    began, statuses = time.monotonic(), list[int]()
     with said.open("wb") as output:
-        running = subprocess.Popen(
-            command, stdout=output, stderr=output, cwd=HERE.parents[1], env={**os.environ, FILE: str(tally)}
-        )
-        while running.poll() is None:
-            time.sleep(0.2)
-            if time.monotonic() - began - shown >= EVERY:
-                shown = time.monotonic() - began
-                print(f"{shown:5.0f} s  {'; '.join(map(progress, added_up(tally)))}", flush=True)
-    return running.returncode
+        for phase in phases():
+            print(f"{time.monotonic() - began:5.0f} s  {phase.name}, {phase.workers} at once", flush=True)
+            status = run(phase, arguments, tally, output, partial(show, phase, tally, began))
+            statuses.append(status)
+            if status == STOPPED or status < 0:
+                break
+    print(f"{time.monotonic() - began:5.0f} s")
+    done = [status for status in statuses if status != NOTHING]
+    return next((status for status in done if status), 0) if done else NOTHING
 
 
-def progress(row: Row) -> str:
-    """Return a row in a few words."""
-    return f"{row.title}: {row['times']:,}{'' if row.outcome == 'ok' else f' ({row.outcome})'}"
+def show(phase: Phase, tally: Path, began: float) -> None:
+    """Print a line of progress."""
+    print(f"{time.monotonic() - began:5.0f} s  {phase.name}: {progress(added_up(tally))}", flush=True)
+
+
+def verdict(status: int) -> str:
+    """Return the last line."""
+    if status == STOPPED:
+        return "stopped before the end: what is in the table held so far, unless it says otherwise"
+    return "every promise held" if not status else f"FAILED (pytest's exit status {status})"
 
 
 if __name__ == "__main__":

@@ -24,6 +24,15 @@ def title(item: pytest.Item) -> str:
     return str(mark.args[0])
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell how much there is to be done: one of the workers, for all have the same tests."""
+    if getattr(session.config, "workerinput", {"workerid": "gw0"})["workerid"] == "gw0":
+        for item in session.items:
+            mark = item.get_closest_marker("faults")
+            if mark is not None:
+                tell(title(item), planned=1, of=mark.args[1] if len(mark.args) > 1 else 1)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield

@@ -14,6 +14,8 @@ from tests.faults.line import KEEPALIVE, Line, Watch
 from tests.faults.rows import Tally, size
 from tests.gateway.daemon_rig import until
 
+pytestmark = pytest.mark.waits
+
 OUTAGE = size(2, 120)
 """How long a fault lasts [s]."""
 BACK = 10.0

@@ -20,6 +20,8 @@ from tests.faults.rows import Tally
 from tests.gateway.daemon_rig import STREET, Process, until
 from tests.gateway.store_rig import rows
 
+pytestmark = pytest.mark.waits
+
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 HOLD = 8.0  # [s] for which the rule's condition must hold
 BUSY = 30.0  # [s] that a machine with much else to do may take for what is due; the clock is out by an hour

@@ -10,9 +10,11 @@ from tests.faults.rows import Tally, size
 
 PARTS = 4
 RECORDS = 400  # of each run
+CALLS = 2400  # about, of 500 operations
+STEP = size(20, 1) * PARTS
 
 
-@pytest.mark.faults("a write, sync or truncation of 500 operations fails: EIO, ENOSPC")
+@pytest.mark.faults("a write, sync or truncation of 500 operations fails: EIO, ENOSPC", CALLS // STEP)
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_call_of_the_disk_may_fail_once(home: Path, error: str, part: int, tally: Tally) -> None:
@@ -20,10 +22,9 @@ def test_every_call_of_the_disk_may_fail_once(home: Path, error: str, part: int,
 
     What fails has written half. What is refused is not there, also if the process is killed right then.
     """
-    step = size(20, 1) * PARTS
-    first = 1 + part + PARTS * random.randrange(step // PARTS)
+    first = 1 + part + PARTS * random.randrange(STEP // PARTS)
     done = 0
-    for _ in run("tests.faults.failing", home, error, first, step):
+    for _ in run("tests.faults.failing", home, error, first, STEP):
         tally(times=1, records=RECORDS)
         done += 1
-    assert done > 1500 // step
+    assert done > 1500 // STEP

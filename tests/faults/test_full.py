@@ -7,6 +7,8 @@ import pytest
 from tests.faults.disk import run
 from tests.faults.rows import Tally, size
 
+pytestmark = pytest.mark.waits
+
 FAULTS = {
     "full": ("memory", "the disk is full"),
     "read-only": ("memory", "the file system turns read-only"),

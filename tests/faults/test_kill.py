@@ -21,6 +21,7 @@ from tests.gateway.store_rig import texts
 
 ROOT = Path(__file__).parents[2]
 PARTS = 4  # for two processors
+TIMES = size(100, 1000) // PARTS
 LINES = 600  # of the longest life: some half a second, and minutes on its own clock
 
 
@@ -123,7 +124,7 @@ def check(path: Path, copy: Path, accepted: dict[Lane, int]) -> None:
                 )
 
 
-@pytest.mark.faults("kill -9 of the writing process at a random moment")
+@pytest.mark.faults("kill -9 of the writing process at a random moment", TIMES)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_nothing_accepted_is_lost_by_killing(home: Path, part: int, tally: Tally) -> None:
     seed = random.randrange(1 << 32)
@@ -131,7 +132,7 @@ def test_nothing_accepted_is_lost_by_killing(home: Path, part: int, tally: Tally
     chance, consumer = random.Random(seed), Consumer()
     path = home / "it" / "s.db"
     with victim(path, consumer) as mortal:
-        for _ in range(times := size(100, 1000) // PARTS):
+        for _ in range(TIMES):
             end = mortal.live(chance.randrange(LINES), chance.uniform(0, 0.003))
             assert end == -signal.SIGKILL
             check(path, home / "copy", consumer.accepted)
@@ -139,6 +140,6 @@ def test_nothing_accepted_is_lost_by_killing(home: Path, part: int, tally: Tally
         assert mortal.live(None) == 0
     records = sum(consumer.accepted.values())
     tally(records=records, lost=consumer.lost, disorder=consumer.disorder, duplicates=consumer.duplicates)
-    assert records > 100 * times
+    assert records > 100 * TIMES
     assert (consumer.lost, consumer.disorder, consumer.wrong) == (0, 0, 0)
     assert consumer.duplicates < 0.02 * records

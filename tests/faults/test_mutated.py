@@ -17,6 +17,7 @@ from tests.faults.rows import Tally, size
 from tests.gateway.store_rig import NOW, decision, event, reading, settings
 
 PARTS = 4
+TIMES = size(300, 1000) // PARTS
 READINGS = 300
 PAGE = 512
 
@@ -121,14 +122,14 @@ async def up(path: Path, epoch: str) -> tuple[float, bool]:
     return took, bool(aside)
 
 
-@pytest.mark.faults("the store's file damaged in some way; it is opened")
+@pytest.mark.faults("the store's file damaged in some way; it is opened", TIMES)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_damaged_file_never_keeps_the_gateway_from_starting(home: Path, part: int, tally: Tally) -> None:
     _, chance = seeded()
     with asyncio.Runner() as runner:
         epoch = runner.run(begin(home / "whole" / "s.db", home / "used"))
         longest, saved = 0.0, 0
-        for _ in range(times := size(300, 1000) // PARTS):
+        for _ in range(TIMES):
             place = home / "damaged"
             shutil.copytree(home / chance.choice(["whole", "used"]), place)
             what = mutate(place / "s.db", chance)
@@ -139,4 +140,4 @@ def test_a_damaged_file_never_keeps_the_gateway_from_starting(home: Path, part: 
             shutil.rmtree(place)
             tally(times=1)
     tally(note=f"up within {1000 * longest:.0f} ms")
-    assert saved > times // 10
+    assert saved > TIMES // 10

@@ -16,7 +16,8 @@ from tests.faults.judge import Judge, seeded
 from tests.faults.rows import Tally, size
 
 PARTS = 8  # lives, each with images of its own
-BLIND = 200
+IMAGES = size(2000, 100_000) // PARTS
+BLIND = size(200, 2000)
 TOLD = 50
 
 
@@ -60,26 +61,27 @@ def judged(
             yield moment, seen[key]
 
 
-@pytest.mark.faults("power cut: images of what the disk may have kept")
+@pytest.mark.faults("power cut: images of what the disk may have kept", IMAGES)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_power_cut_takes_nothing_that_was_accepted(home: Path, part: int, tally: Tally) -> None:
     seed, chance = seeded()
     trace, judge, records = lived(home, seed, "FULL")
     tally(records=records)
-    for done, (moment, found) in enumerate(
-        judged(home, trace, judge, size(2000, 100_000) // PARTS, chance), 1
-    ):
+    for done, (moment, found) in enumerate(judged(home, trace, judge, IMAGES, chance), 1):
         if done % TOLD == 0:
             tally(times=TOLD)
         tally(lost=found["lost"])
         assert not found, f"power cut at {moment} of {len(trace)}: {dict(found)}"
 
 
-@pytest.mark.faults("power cut with synchronous=NORMAL, which must lose: the test of the test")
+@pytest.mark.faults("power cut with synchronous=NORMAL, which must lose: the test of the test", BLIND)
 def test_the_images_show_what_a_lazier_disk_would_lose(home: Path, tally: Tally) -> None:
     seed, chance = seeded()
     trace, judge, _ = lived(home, seed, "NORMAL")
-    found = [found for _, found in judged(home, trace, judge, size(BLIND, 2000), chance)]
-    losing = sum(bool(one["lost"]) for one in found)
-    tally(times=len(found), note=f"{losing:,} images lost records, as they must")
-    assert losing > len(found) // 20
+    losing = 0
+    for done, (_, found) in enumerate(judged(home, trace, judge, BLIND, chance), 1):
+        losing += bool(found["lost"])
+        if done % TOLD == 0:
+            tally(times=TOLD)
+    tally(note=f"{losing:,} images lost records, as they must")
+    assert losing > BLIND // 20
