@@ -1,13 +1,14 @@
 """`python -m tests.simulator`: lives through many seeds, or through one with its trace."""
 
 import argparse
+import gc
 import multiprocessing
 import os
 import sys
 import time
 from pathlib import Path
 
-from tests.simulator.life import Lived, live
+from tests.simulator.life import Lived, live, quiet
 from tests.simulator.setting import Setting, folder, prepare
 from tests.simulator.world import Caught
 
@@ -76,16 +77,19 @@ def _begin(place: Path) -> None:
     own = place / str(os.getpid())
     own.mkdir()
     _OWN.append((prepare(own), own))
+    gc.freeze()  # what there is now stays, and need not be looked through
 
 
 def _chunk(seeds: tuple[int, int]) -> list[tuple[int, str]]:
     """Return which of the seeds, both ends included, failed, and why."""
     problems = []
-    for seed in range(seeds[0], seeds[1] + 1):
-        with Caught() as caught:
-            live(seed, *_OWN[0])
-        if caught.error:
-            problems.append((seed, f"{type(caught.error).__name__}: {caught.error}"))
+    with quiet():
+        for seed in range(seeds[0], seeds[1] + 1):
+            with Caught() as caught:
+                live(seed, *_OWN[0])
+            if caught.error:
+                problems.append((seed, f"{type(caught.error).__name__}: {caught.error}"))
+    gc.collect()
     return problems
 
 

@@ -4,8 +4,8 @@ import os
 import resource
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +15,7 @@ from gateway.reading import Lane
 from tests.simulator.world import Caught, World
 
 FULL_SYNC = 2  # PRAGMA synchronous
+_HIGHS = f"SELECT {', '.join(f'(SELECT max(seq) FROM {lane})' for lane in Lane)}"
 _HARD = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 
 
@@ -90,6 +91,8 @@ class Disk:
         self._random = self.world.random("disk")
         self._faults = 0
         self._seen: object = None
+        self._own: sqlite3.Connection | None = None  # the judges', while no writer is open
+        self._openings = 0
         self._hung: list[tuple[Queue, Callable[[], Any], Callable[[Any, Any], None]]] = []
 
     @property
@@ -181,34 +184,35 @@ class Disk:
 
     def ask(self, sql: str, *parameters: Any) -> list[Any]:
         """Ask what is durable now."""
-        with self.looking() as connection:
-            return sqlite3.Connection.execute(connection, sql, *parameters).fetchall()
+        return sqlite3.Connection.execute(self.looking(), sql, *parameters).fetchall()
 
-    @contextmanager
-    def looking(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection that sees what is durable now: the writer's, unless that was closed."""
-        try:
-            assert self.writer is not None
-            self.writer.total_changes  # noqa: B018  # raises where it is closed
-        except (AssertionError, sqlite3.ProgrammingError):
-            with closing(sqlite3.connect(self.path)) as connection:
-                yield connection
-        else:
-            yield self.writer
+    def looking(self) -> sqlite3.Connection:
+        """Return a connection that sees what is durable now: the writer's, unless that was closed."""
+        if self.writer is not None and self._changes() >= 0:
+            return self.writer
+        if self._own is None:
+            self._own = sqlite3.connect(self.path)
+        return self._own
 
     def changed(self) -> bool:
         """Tell whether the writer may have changed anything since the last call."""
-        before, self._seen = self._seen, (self.number, self.writer and id(self.writer), self._changes())
+        before, self._seen = self._seen, self.edition()
         return self._seen != before
 
+    def edition(self) -> tuple[int, int, int]:
+        """Return what is another whenever the writer may have changed anything."""
+        return self.number, self._openings, self._changes()
+
     def _changes(self) -> int:
-        with suppress(sqlite3.ProgrammingError):
-            return self.writer.total_changes if self.writer else -1
-        return -1
+        """Return how many rows the writer has touched; -1 where there is none."""
+        try:
+            return self.writer.total_changes if self.writer is not None else -1
+        except sqlite3.ProgrammingError:  # it is closed
+            return -1
 
     def highs(self) -> dict[Lane, int]:
         """Return the last number of each lane that lies in the file."""
-        return {lane: self.ask(f"SELECT max(seq) FROM {lane}")[0][0] or 0 for lane in Lane}
+        return {lane: high or 0 for lane, high in zip(Lane, self.ask(_HIGHS)[0], strict=True)}
 
     # Opening, and the end of a process
 
@@ -220,8 +224,10 @@ class Disk:
         """Open a connection that can write, as `gateway.store.file` would."""
         wire: Wire = sqlite3.connect(path, factory=Wire, check_same_thread=False, **options)
         wire.disk = self
+        self._part()
         self.connections.append(wire)
         self.writer = wire
+        self._openings += 1
         return wire
 
     def glance(self, where: str) -> Glass:
@@ -254,6 +260,13 @@ class Disk:
         self._hung.clear()
         self.locks.clear()
         self.writer = None
+        self._part()
+
+    def _part(self) -> None:
+        """Close the judges' own connection."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
 
     def remove(self) -> None:
         """Delete the life's files."""

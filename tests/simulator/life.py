@@ -3,7 +3,8 @@
 import asyncio
 import gc
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,20 +49,30 @@ class Lived:
 def live(seed: int, setting: Setting, folder: Path, tracing: bool = False) -> Lived:
     """Live through the life of *seed*, with its files in *folder*. Raises Violation, or what broke."""
     life = Life(seed, setting, folder, tracing)
-    logging.disable(logging.CRITICAL)
-    collecting = gc.isenabled()
-    gc.disable()
     try:
-        with replaced(life.world, life.disk, partial(Link, life.broker)):
+        with quiet(), replaced(life.world, life.disk, partial(Link, life.broker)):
             return life.run()
     except BaseException as error:
         error.add_note("\n".join(life.world.lines or [f"seed {seed}: {', '.join(life.world.kinds)}"]))
         raise
     finally:
+        life.disk.remove()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Log nothing and collect no garbage, for as long as this lasts. Within another one it does nothing."""
+    collecting, disabled = gc.isenabled(), logging.root.manager.disable
+    gc.disable()
+    if disabled < logging.CRITICAL:  # each change makes every logger forget what it knew
+        logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        if disabled < logging.CRITICAL:
+            logging.disable(disabled)
         if collecting:
             gc.enable()
-        logging.disable(logging.NOTSET)
-        life.disk.remove()
 
 
 class Life:

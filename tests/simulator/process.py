@@ -60,7 +60,8 @@ class Process:
         try:
             await self._start(clock)
         except StoreError as error:  # the daemon ends, and is started again
-            self.world.note(f"the store cannot be used: {error}")
+            why = str(error).replace(f"{self._settings.path.parent}/", "")  # the folder is another in each run
+            self.world.note(f"the store cannot be used: {why}")
             await self._within(self.pole.stop)
             return False
         await self._main(self)

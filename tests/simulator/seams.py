@@ -116,8 +116,8 @@ def replaced(world: World, disk: Disk, link: Callable[..., Link]) -> Iterator[No
         (file, "_plain", plain),
         (door, "Lock", _lock(disk)),
         (delivery, "Link", link),
-        *((module, name, read_only) for module, name in _users("read_only", file.read_only)),
-        *((module, name, Worker) for module, name in _users("Worker", worker.Worker)),
+        *((module, "read_only", read_only) for module in _READERS),
+        *((module, "Worker", Worker) for module in _WORKERS),
         *_SLOWER,
     ]
     before = [(module, name, getattr(module, name)) for module, name, _ in here]
@@ -132,10 +132,11 @@ def replaced(world: World, disk: Disk, link: Callable[..., Link]) -> Iterator[No
             setattr(module, name, value)
 
 
-def _users(name: str, value: Any) -> list[tuple[ModuleType, str]]:
+def _users(name: str, value: Any) -> tuple[ModuleType, ...]:
     """Return every module of the store that knows *value* by *name*."""
     own = [module for key, module in sorted(sys.modules.items()) if key.startswith("gateway.store")]
-    return [(module, name) for module in own if getattr(module, name, None) is value]
+    return tuple(module for module in own if getattr(module, name, None) is value)
 
 
 assert reader  # it must be loaded for `_users` to see it
+_READERS, _WORKERS = _users("read_only", file.read_only), _users("Worker", worker.Worker)
