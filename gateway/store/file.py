@@ -146,9 +146,9 @@ def mark_damaged(path: Path) -> None:
 def size_of(path: Path) -> int:
     """Return the bytes that the database takes on the disk, with its write-ahead log."""
     total = 0
-    for name in (path, path.with_name(path.name + "-wal")):
+    for name in (path, f"{path}-wal"):  # asked for after every commit
         with contextlib.suppress(OSError):
-            total += name.stat().st_size
+            total += os.stat(name).st_size
     return total
 
 

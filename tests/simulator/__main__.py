@@ -1,19 +1,12 @@
 """`python -m tests.simulator`: lives through many seeds, or through one with its trace."""
 
 import argparse
-import gc
-import multiprocessing
 import os
 import sys
-import time
-from pathlib import Path
 
-from tests.simulator.life import Lived, live, quiet
-from tests.simulator.setting import Setting, folder, prepare
-from tests.simulator.world import Caught
-
-CHUNK = 20
-"""Seeds that a process takes at a time."""
+from tests.simulator.life import Lived, live
+from tests.simulator.many import many
+from tests.simulator.setting import folder, prepare
 
 
 def main() -> int:
@@ -22,7 +15,7 @@ def main() -> int:
     if arguments.seed is not None:
         return _one(arguments.seed, arguments.trace)
     first, last = arguments.seeds
-    return _many(first, last, arguments.jobs)
+    return 0 if many(first, last, arguments.jobs) else 1
 
 
 def _arguments() -> argparse.Namespace:
@@ -36,6 +29,8 @@ def _arguments() -> argparse.Namespace:
 
 def _range(text: str) -> tuple[int, int]:
     first, _, last = text.partition(":")
+    if int(last or first) < int(first):
+        raise ValueError
     return int(first), int(last or first)
 
 
@@ -45,52 +40,6 @@ def _one(seed: int, tracing: bool) -> int:
     print("\n".join(lived.lines))
     print(_told(lived))
     return 0
-
-
-def _many(first: int, last: int, jobs: int) -> int:
-    """Live through all of them; say which failed, and how to see it again."""
-    began, failed, done = time.monotonic(), 0, 0
-    total = last - first + 1
-    chunks = [(start, min(last, start + CHUNK - 1)) for start in range(first, last + 1, CHUNK)]
-    with folder() as place, multiprocessing.get_context("fork").Pool(jobs, _begin, (place,)) as pool:
-        for number, problems in enumerate(pool.imap_unordered(_chunk, chunks), 1):
-            done = min(total, number * CHUNK)
-            for seed, problem in problems:
-                failed += 1
-                print(
-                    f"seed {seed} FAILED: {problem}\n    python -m tests.simulator --seed {seed} --trace",
-                    flush=True,
-                )
-            if number % max(1, len(chunks) // 20) == 0:
-                print(
-                    f"{done} of {total} lives, {failed} failed, {time.monotonic() - began:.0f} s", flush=True
-                )
-    print(f"{total} lives in {time.monotonic() - began:.1f} s, {failed} failed")
-    return 1 if failed else 0
-
-
-_OWN: list[tuple[Setting, Path]] = []
-"""The setting and the folder of a process of the pool."""
-
-
-def _begin(place: Path) -> None:
-    own = place / str(os.getpid())
-    own.mkdir()
-    _OWN.append((prepare(own), own))
-    gc.freeze()  # what there is now stays, and need not be looked through
-
-
-def _chunk(seeds: tuple[int, int]) -> list[tuple[int, str]]:
-    """Return which of the seeds, both ends included, failed, and why."""
-    problems = []
-    with quiet():
-        for seed in range(seeds[0], seeds[1] + 1):
-            with Caught() as caught:
-                live(seed, *_OWN[0])
-            if caught.error:
-                problems.append((seed, f"{type(caught.error).__name__}: {caught.error}"))
-    gc.collect()
-    return problems
 
 
 def _told(lived: Lived) -> str:

@@ -94,6 +94,7 @@ class Broker:
         """Be *state* for *seconds*."""
         self.state, self.code = state, code
         self.world.note(f"broker {state} for {seconds:.1f} s")
+        self.world.count("broker", state)
         if state is State.DOWN:
             self.cut("the connection broke")
         if state is State.SILENT and self._client is not None:
@@ -113,11 +114,13 @@ class Broker:
         client = self._drop()
         if client is not None:
             self.world.note(f"connection lost: {why}")
+            self.world.count("broker", "connection lost")
             client.cut(why, code)
 
     def forget(self) -> None:
         """Crash: acknowledged messages that were not passed on are lost, and so is every session."""
         self.world.note(f"broker forgets {len(self._forwarding)} messages")
+        self.world.count("broker", "crashed and forgot")
         for topic, payload in self._forwarding:
             self.audience.forgotten(topic, payload)
         self._forwarding.clear()

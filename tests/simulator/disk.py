@@ -105,6 +105,7 @@ class Disk:
         self._uncap()
         self.state = state
         self.world.note(f"disk {state} for {seconds:.1f} s")
+        self.world.count("disk", state)
         if state is State.CAPPED and self.writer is not None:
             (pages,) = self.writer.execute("PRAGMA page_count").fetchone()
             self.writer.execute(f"PRAGMA max_page_count = {pages + self._random.randint(0, 8)}")

@@ -90,6 +90,7 @@ class Fate:
         parts = self._life.parts
         parts.lid_cut = True
         self._world.note("the lid's wire is cut")
+        self._world.count("chips", "cut wire")
 
         def mend() -> None:
             parts.lid_cut = False
@@ -116,6 +117,7 @@ class Fate:
             process, world = self._life.process, self._world
             if process is not None and world.alive:
                 process.announce("lamppost.test", {"poison": True})
+                world.count("broker", "record it finds fault with")
 
         for _ in range(self._chance.randint(1, 2)):
             self._sometime(announce)
@@ -143,6 +145,7 @@ class Fate:
         """The wall clock is *wrong* [s], and does not claim otherwise; later it is synchronised."""
         world = self._world
         world.note(f"clock wrong by {wrong:.1f} s")
+        world.count("clock", "wrong")
         world.wall_error, world.synchronized, world.stepped = wrong, False, world.now
         world.after(self._chance.uniform(5.0, 100.0), self._synchronize)
 
@@ -150,6 +153,7 @@ class Fate:
         world = self._world
         if not world.synchronized:
             world.note("clock synchronized")
+            world.count("clock", "synchronized")
             world.wall_error, world.synchronized, world.stepped = 0.0, True, world.now
 
     def _calm(self) -> None:

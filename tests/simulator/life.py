@@ -3,12 +3,14 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from drivers.faults import Fault
 from gateway import config
 from gateway.clock import LoopClock
 from tests.simulator.broker import Broker
@@ -32,7 +34,7 @@ CALM = 400.0
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """How a life went: its trace's *digest*, and how much happened in it."""
+    """How a life went: its trace's *digest*, and how much happened in it (*tally*: see World)."""
 
     seed: int
     digest: str
@@ -44,6 +46,7 @@ class Lived:
     moves: int
     processes: int
     duplicates: int
+    tally: Mapping[tuple[str, str], int]
 
 
 def live(seed: int, setting: Setting, folder: Path, tracing: bool = False) -> Lived:
@@ -102,6 +105,7 @@ class Life:
         self.process: Process | None = None
         self._stopping = asyncio.Event()
         self._away = 0.0
+        self._faults = Counter[Fault]()  # of the chips
 
     def run(self) -> Lived:
         """Live; return how it went."""
@@ -123,6 +127,7 @@ class Life:
         if not self.world.alive:
             return
         self.world.note("power cut" if power else "kill -9")
+        self.world.count("process", "power cut" if power else "kill -9")
         self.books.died()
         self.disk.crash(power)
         self.world.alive, self._away = False, away
@@ -131,6 +136,7 @@ class Life:
     def restart(self) -> None:
         """Ask the process for an orderly end."""
         self.world.note("restart")
+        self.world.count("process", "restart")
         self._stopping.set()
 
     async def _begin(self) -> bool:
@@ -140,6 +146,7 @@ class Life:
         settings = store_of(self.disk.path, self._commit)
         process = Process(world, self._plan, settings, self._mqtt, self.wiring, self.books, self._main)
         self.pins.forget()
+        self.wiring.faults.counts = self._faults
         world.note(f"process {world.process} begins in {world.boot}")
         return await process.run()
 
@@ -172,7 +179,12 @@ class Life:
         self.operator.finished()
 
     def _told(self) -> Lived:
-        world = self.world
+        world, records = self.world, sum(self.subscriber.highs.values())
+        for what, often in (("records", records), ("moves of a pin", self.pins.moves), ("events", world.steps),
+                            ("processes", world.process), ("seconds", round(world.now))):  # fmt: skip
+            world.count("judged", what, often)
+        for fault, often in self._faults.items():
+            world.count("chips", fault, often)
         return Lived(
             seed=world.seed,
             digest=world.digest.hexdigest(),
@@ -180,8 +192,9 @@ class Life:
             lines=tuple(world.lines or ()),
             seconds=world.now,
             steps=world.steps,
-            records=sum(self.subscriber.highs.values()),
+            records=records,
             moves=self.pins.moves,
             processes=world.process,
             duplicates=self.subscriber.duplicates,
+            tally=world.tally,
         )

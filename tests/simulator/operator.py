@@ -37,6 +37,7 @@ class Operator:
             self._sent.append(payload)
             self._note_caution(json.loads(payload))
         retained = chance.random() < 0.03
+        self._world.count("people", "orders")
         self._world.note(f"order {payload[:200].decode('ascii', 'replace')} by {issuer}")
         self._broker.order(Order(f"lamppost/{GATEWAY}/command/{issuer}", payload, retained))
 

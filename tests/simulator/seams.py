@@ -20,6 +20,8 @@ from gateway import reading
 from gateway.app import pole, streams
 from gateway.control import control, descent, output, station
 from gateway.mqtt import delivery
+from gateway.rules import state
+from gateway.rules.rule import Rule, fingerprint
 from gateway.store import ballast, file, reader, worker
 from gateway.store import store as door
 from tests.simulator.disk import Disk, Queue
@@ -114,6 +116,7 @@ def replaced(world: World, disk: Disk, link: Callable[..., Link]) -> Iterator[No
     here: list[tuple[Any, str, Any]] = [
         (reading, "new_id", lambda: f"{world.seed:016x}{next(ids):016x}"),
         (file, "_plain", plain),
+        *((module, "fingerprint", _fingerprint) for module in (pole, state)),
         (door, "Lock", _lock(disk)),
         (delivery, "Link", link),
         *((module, "read_only", read_only) for module in _READERS),
@@ -130,6 +133,16 @@ def replaced(world: World, disk: Disk, link: Callable[..., Link]) -> Iterator[No
     finally:
         for module, name, value in before:
             setattr(module, name, value)
+
+
+_KNOWN: dict[int, tuple[Rule, str]] = {}
+
+
+def _fingerprint(rule: Rule) -> str:
+    """Return the fingerprint of a rule. All lives have the same rules, so it is made once for each."""
+    if id(rule) not in _KNOWN:
+        _KNOWN[id(rule)] = rule, fingerprint(rule)
+    return _KNOWN[id(rule)][1]
 
 
 def _users(name: str, value: Any) -> tuple[ModuleType, ...]:

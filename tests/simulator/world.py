@@ -1,6 +1,7 @@
 """Time, chance and what is written down about a life. Everything that happens is an event of the world."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
@@ -58,6 +59,8 @@ class World:
         self.violation: Violation | None = None
         self.steps = 0
         self.kinds: list[str] = []
+        self.tally = Counter[tuple[str, str]]()
+        """How often what was put upon this life, and how much of it was judged: by group and name."""
         self.lines: list[str] | None = [] if tracing else None
         self.digest = hashlib.blake2b(digest_size=8)
         self._events: list[tuple[float, int, int, Callable[[], None]]] = []
@@ -124,6 +127,10 @@ class World:
         self.digest.update(line.encode())
         if self.lines is not None:
             self.lines.append(line)
+
+    def count(self, group: str, what: str, often: int = 1) -> None:
+        """Count what is done to the life, or judged of it."""
+        self.tally[group, what] += often
 
     def expect(self, holds: object, what: str) -> None:
         """Raise Violation unless *holds*: here, and also where the gateway itself would hold it up."""
