@@ -16,6 +16,8 @@ TURNS = 60_000
 
 _BURIAL = 600.0  # [s] of its own time that a dead process' tasks may take to end
 
+_TASKS = 200  # that are kept in mind before it is looked which have ended
+
 _INSTANT = 8e-10  # [s] that a timer may be early, else one a billionth of a second ahead is due, and time stands
 
 
@@ -58,6 +60,7 @@ class Loop(asyncio.BaseEventLoop):
         self._beyond = 0.0  # time that only the dead see
         self._spins = self._turns = 0
         self._broken: BaseException | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
 
     def time(self) -> float:
         return self.world.now - self.world.booted + self._beyond
@@ -75,6 +78,17 @@ class Loop(asyncio.BaseEventLoop):
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
         return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def create_task(self, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":
+        task = super().create_task(coroutine, **options)
+        self._tasks.append(task)
+        if len(self._tasks) > _TASKS:
+            self._tasks = self.left()
+        return task
+
+    def left(self) -> list["asyncio.Task[Any]"]:
+        """Return the tasks that have not ended. asyncio's own list holds those of every life."""
+        return [task for task in self._tasks if not task.done()]
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Keep what would only be logged: a callback that raises is a defect."""
@@ -154,7 +168,7 @@ def run(world: World, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
 def _bury(loop: Loop) -> None:
     """End every task of a dead process. Nothing that they do then reaches the world."""
-    left = [task for task in asyncio.all_tasks(loop) if not task.done()]
+    left = loop.left()
     for task in left:
         task.cancel()
     if left:
