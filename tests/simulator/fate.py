@@ -18,7 +18,7 @@ KINDS = (
 )  # fmt: skip
 """What can go wrong, and people. A life has a few of these."""
 
-LENGTH = (30.0, 120.0)
+LENGTH = (20.0, 80.0)
 """Seconds that the faults of a life may last."""
 
 YEAR = 365.25 * 86400.0
@@ -43,9 +43,9 @@ class Fate:
         """Warm and damp air, and a lid that is opened: what the rules and guards look at."""
         parts, chance = self._life.parts, self._chance
         warm, damp = (2.0, 20.0, 29.0, 31.0, 35.0), (50.0, 75.0, 85.0, 95.0)
-        self._often(20.0, lambda: parts.set(Quantity.TEMPERATURE, chance.choice(warm) + chance.random()))
-        self._often(25.0, lambda: parts.set(Quantity.HUMIDITY, chance.choice(damp) + chance.random()))
-        self._often(30.0, lambda: parts.set_lid(not parts.lid))
+        self._often(13.0, lambda: parts.set(Quantity.TEMPERATURE, chance.choice(warm) + chance.random()))
+        self._often(17.0, lambda: parts.set(Quantity.HUMIDITY, chance.choice(damp) + chance.random()))
+        self._often(20.0, lambda: parts.set_lid(not parts.lid))
 
     def _clock(self) -> None:
         """A boot without the time, and hands that set the clock."""
@@ -98,7 +98,7 @@ class Fate:
         self._world.after(self._chance.uniform(5.0, 150.0), mend)
 
     def _operator(self) -> None:
-        self._often(12.0, self._life.operator.act)
+        self._often(8.0, self._life.operator.act)
 
     def _kills(self) -> None:
         for _ in range(self._chance.randint(1, 2)):
@@ -159,8 +159,7 @@ class Fate:
     def _calm(self) -> None:
         """Everything that was wrong is over, and the weather is fine."""
         life = self._life
-        self._world.note("calm")
-        self._world.calm = True
+        life.calm()
         life.disk.mend()
         life.broker.mend()
         life.parts.plan = life.wiring.faults.plan = Plan()

@@ -103,7 +103,7 @@ class Life:
         self.pins = Pins(world, self.parts, self.disk, per_hour, self.operator.approved)
         self.books.seen = self.pins.seen
         self.process: Process | None = None
-        self._stopping = asyncio.Event()
+        self._stopping, self._stirred = False, asyncio.Event()
         self._away = 0.0
         self._faults = Counter[Fault]()  # of the chips
 
@@ -137,11 +137,18 @@ class Life:
         """Ask the process for an orderly end."""
         self.world.note("restart")
         self.world.count("process", "restart")
-        self._stopping.set()
+        self._stopping = True
+        self._stirred.set()
+
+    def calm(self) -> None:
+        """The faults are over for good."""
+        self.world.note("calm")
+        self.world.calm = True
+        self._stirred.set()
 
     async def _begin(self) -> bool:
         world = self.world
-        self._stopping = asyncio.Event()
+        self._stopping, self._stirred = False, asyncio.Event()
         self.wiring = Wiring(self.parts, LoopClock())
         settings = store_of(self.disk.path, self._commit)
         process = Process(world, self._plan, settings, self._mqtt, self.wiring, self.books, self._main)
@@ -162,9 +169,9 @@ class Life:
         while not self.world.calm:
             with suppress(TimeoutError):
                 async with asyncio.timeout(30.0):
-                    await self._stopping.wait()
+                    await self._stirred.wait()
             process.expect_alive()
-            if self._stopping.is_set():
+            if self._stopping:
                 return
         until = self.world.now + CALM
         while held := process.held():
