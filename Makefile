@@ -12,6 +12,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# The tests start processes by the dozen: what Python compiled for the first is kept for the others.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-hardware test-faults simulate check clean lock
 .DELETE_ON_ERROR:

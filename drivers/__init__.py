@@ -1,11 +1,12 @@
 """Everything about chips and pins. Nothing here knows that a gateway exists."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from drivers.bus import I2C
@@ -54,14 +55,15 @@ class Part:
         return tuple(name for name in self.needs if find_spec(name) is None)
 
 
-def names() -> dict[str, str]:
+@cache
+def names() -> Mapping[str, str]:
     """Return every driver's name and its domain, without importing any: `{"bme280": "weather", ...}`."""
     found = {
         init.parent.name: init.parent.parent.name
         for init in sorted(_ROOT.glob("*/*/__init__.py"))
         if (init.parent / "chip.py").exists()
     }
-    return dict(sorted(found.items()))
+    return MappingProxyType(dict(sorted(found.items())))
 
 
 @cache

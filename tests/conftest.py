@@ -1,6 +1,7 @@
 """What every test may use: a clock and an event loop whose time costs nothing."""
 
 import asyncio
+import gc
 import os
 import selectors
 from collections.abc import Callable, Coroutine
@@ -15,6 +16,19 @@ _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("here", _PATIENT)
 settings.register_profile("ci", _PATIENT, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Look for no garbage while tests are collected: ten thousand objects of each kind, which all stay."""
+    gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Look for garbage from here on, but not among what was collected: that is slow, and there is none."""
+    gc.freeze()
+    gc.enable()
 
 
 class VirtualClock:
