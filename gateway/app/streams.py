@@ -188,7 +188,7 @@ class Streams:
         last, self._last = self._last, at
         if last is None:
             return
-        was, trusted = (each.clock is not Quality.UNSYNCHRONIZED for each in (last, at))
+        was, trusted = last.clock is not Quality.UNSYNCHRONIZED, at.clock is not Quality.UNSYNCHRONIZED
         same = last.boot == at.boot
         if same:
             by = (at.time - at.mono) - (last.time - last.mono)

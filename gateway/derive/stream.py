@@ -3,7 +3,7 @@
 import logging
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from drivers.device import Missing, Quantity
@@ -112,22 +112,29 @@ class Stream:
         names = self._names.get(reading.device)
         if names is None:
             return []
-        values, flags = self._said(names, reading)
+        at, plain = reading.at, not (self._joins or reading.flags or reading.missing)
+        if plain:  # the usual reading: one device, no tests, nothing missing
+            found = reading.values
+            values: dict[str, float | Missing] = {name: found[what] for name, what in names if what in found}
+            flags: list[Flag] = []
+        else:
+            values, flags = self._said(names, reading)
         if not values or reading.device not in self.primary:
             return []
         fresh = self._fresh[reading.device] if len(values) == len(names) else frozenset(values)
-        at = reading.at
         time = at.time + self._shift
         if time < self._newest:
             time = self._late(time)
-        self._newest = max(time, self._newest)
+        if time > self._newest:
+            self._newest = time
         if self._joins:
             values, flags = self._joined(at.time, values)
-        flag = self._noted(time, flags)
-        said = [self._reading(result, at, flag) for result in self._state.take(time, Taken(values, fresh))]
+        flag = self._untested(time) if plain else self._noted(time, flags)
+        said = self._state.take(time, Taken(values, fresh))
+        made = [self._reading(result, at, flag) for result in said] if said else []
         if self._doubts.suspect:
             self._doubts.forget(self._newest - self.reach)
-        return said
+        return made
 
     def advance(self, at: Instant) -> list[Reading]:
         """Let it be *at*, without a reading; return what that leads to (the result of a period that ends)."""
@@ -231,12 +238,19 @@ class Stream:
         if not flags:
             return Flag.MISSING
         flag = flags[0] if flags.count(flags[0]) == len(flags) else inherited(flags)
-        doubts = self._doubts
-        if flag is _UNKNOWN and not doubts.suspect:
-            doubts.unevaluated = max(time, doubts.unevaluated)
-        else:
-            doubts.note(time, flag)
+        if flag is _UNKNOWN:
+            return self._untested(time)
+        self._doubts.note(time, flag)
         return flag
+
+    def _untested(self, time: float) -> Flag:
+        """Remember that nobody tested the sample at *time*; return that as its flag."""
+        doubts = self._doubts
+        if doubts.suspect:
+            doubts.note(time, _UNKNOWN)
+        elif time > doubts.unevaluated:
+            doubts.unevaluated = time
+        return _UNKNOWN
 
     def _late(self, time: float) -> float:
         """Return the state's own time of a sample older than the newest: late, or a clock set back."""
@@ -250,7 +264,7 @@ class Stream:
 
     def _reading(self, result: Result, at: Instant, flag: Flag) -> Reading:
         wall = result.time - self._shift
-        when = at if abs(wall - at.time) < HAIR else replace(at, time=wall)
+        when = at if abs(wall - at.time) < HAIR else Instant(wall, at.mono, at.boot, at.clock)
         values: dict[Quantity, float] = {}
         missing: dict[Quantity, Missing] = {}
         for quantity, value in result.values.items():
