@@ -133,6 +133,8 @@ def _primary(settings: Derive, kind: Kind, known: Known) -> Iterator[tuple[str, 
     taken: set[str] = set()
     for source in (found for text in texts for found in _meant(settings, text, wanted, known)):
         fits = [e for e in wanted if source.quantity in e.takes and e.name not in taken]
+        if not fits and any(source.quantity in each.takes for each in wanted):
+            raise _Wrong("from", f"{settings.kind} takes one reading of that sort: {source} is one too many")
         if not fits:
             raise _Wrong("from", f"{settings.kind} is made from {_all(wanted)}, {_not(source)}")
         taken.add(fits[0].name)

@@ -56,13 +56,13 @@ def test_when_a_sliding_window_speaks_does_not_depend_on_when_it_began():
 
 
 def test_an_aligned_window_speaks_once_as_its_period_ends_and_carries_that_time():
-    window = stream(10.0, kind="mean", over=60, aligned="UTC")
+    window = stream(10.0, kind="percentile", percent=50, over=60, aligned="UTC")
     said = fed(window, [heard(600.0 + 10 * n, 50.0 + n) for n in range(7)])
     assert [(each.at.time, each.values[LEVEL]) for each in said] == [(660.0, 52.5)]
 
 
 def test_time_ends_a_period_in_which_nothing_came_last():
-    window = stream(10.0, kind="mean", over=60, aligned="UTC")
+    window = stream(10.0, kind="percentile", percent=50, over=60, aligned="UTC")
     fed(window, [heard(600.0 + 10 * n, 50.0 + n) for n in range(5)])
     assert window.advance(stream_rig.instant(659.9)) == []
     (said,) = window.advance(stream_rig.instant(661.0))
@@ -175,6 +175,87 @@ def test_an_energy_mean_of_something_that_is_no_level_is_a_unit_error(tmp_path):
     (tmp_path / "pole.toml").write_text(text.replace("leq.sound_level", "leq.temperature"))
     with pytest.raises(ConfigError, match=r"an energy mean is of levels in dB; noise\.temperature is in Cel"):
         plan(tmp_path / "pole.toml")
+
+
+SENSE = [
+    (
+        "mean",
+        "noise.sound_level",
+        1.0,
+        'over = "1h"',
+        "noise.sound_level is a level in dB, whose mean is that of",
+    ),
+    ("mean", "day.lden", 86_400.0, 'over = "30d"', "day.lden is a level in dB"),
+    ("mean", "street.sound_level_10", 3600.0, 'over = "1d"', ""),  # as LA10,18h is made
+    (
+        "energy_mean",
+        "street.humidity",
+        1.0,
+        'over = "1h"',
+        "an energy mean is of levels in dB; street.humidity is",
+    ),
+    (
+        "mean",
+        "wind.wind_direction",
+        1.0,
+        'over = "1h"',
+        "wind.wind_direction goes round in a circle and has no mean",
+    ),
+    ("max", "wind.wind_direction", 1.0, 'over = "1h"', "has no max: take wind"),
+    ("count", "wind.wind_direction", 1.0, 'over = "1h"', ""),
+    (
+        "slope",
+        "street.temperature",
+        60.0,
+        'over = "1m"',
+        "a slope is between two readings, and street.temperature",
+    ),
+    (
+        "rate",
+        "street.temperature",
+        60.0,
+        'over = "1m"\naligned = "UTC"',
+        "comes every 60 s: no window of 60 s has two",
+    ),
+    ("robust_slope", "street.temperature", 60.0, 'over = "60s"', "a robust_slope is between two readings"),
+    ("slope", "street.temperature", 60.0, 'over = "61s"', ""),
+    (
+        "slope",
+        "street.humidity",
+        60.0,
+        'over = "1h"',
+        "there is no slope of street.humidity; there is one of",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "of", "every", "keys", "said"), SENSE)
+def test_a_statistic_that_means_nothing_of_such_a_quantity_is_refused(kind, of, every, keys, said):
+    text = f'[[derive]]\nid = "x"\nkind = "{kind}"\nfrom = "{of}"\n{keys}'
+    found = stream_rig.problems(text, {of: every})
+    assert (said in found[0]) if said else not found
+
+
+def test_the_shortest_window_with_a_slope_gives_one():
+    text = '[[derive]]\nid = "x"\nkind = "slope"\nfrom = "street.temperature"\nover = "61s"\nshare = 1.0'
+    said = fed(
+        stream_rig.stream(text, {"street.temperature": 60.0}),
+        [reading("street", 60.0 * n, temperature=float(n)) for n in range(5)],
+    )
+    assert said[-1].values == {Quantity.TEMPERATURE_RATE: pytest.approx(60.0)}
+
+
+def test_two_readings_where_one_is_taken_are_one_too_many():
+    text = '[[derive]]\nid = "x"\nkind = "max"\nfrom = ["a.humidity", "b.humidity"]\nover = "1h"'
+    (said,) = stream_rig.problems(text, {"a.humidity": 1.0, "b.humidity": 1.0})
+    assert "max takes one reading of that sort: b.humidity is one too many" in said
+
+
+@pytest.mark.parametrize(("every", "interval"), [("5s", 60.0), ("1m", 60.0), ("5m", 300.0)])
+def test_a_window_speaks_no_more_often_than_it_hears(every, interval):
+    """So that a window of a window is refused where it could never have enough."""
+    text = f'[[derive]]\nid = "x"\nkind = "max"\nfrom = "a.humidity"\nover = "1h"\nevery = "{every}"'
+    assert stream_rig.designed(text, {"a.humidity": 60.0}).interval == interval
 
 
 class Memory:

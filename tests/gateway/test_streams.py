@@ -85,7 +85,9 @@ def window(name: str, kind: str, of: str, interval: float, **keys: Any) -> Desig
 def of_a_pole(every: float = 2.0) -> tuple[Design, ...]:
     """Return streams of each sort: sliding, by periods, of another stream, and one that is remembered."""
     return (
-        window("sliding", "mean", "noise.sound_level", every, over=10 * every, every=2 * every, share=0.5),
+        window(
+            "sliding", "energy_mean", "noise.sound_level", every, over=10 * every, every=2 * every, share=0.5
+        ),
         window("minutes", "max", "noise.sound_level", every, over=60, aligned="UTC", share=0.5),
         window("loudest", "max", "minutes.sound_level", 60.0, over=300, every=60, share=0.2),
         counted("ever", "noise.sound_level", every),

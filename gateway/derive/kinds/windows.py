@@ -31,6 +31,9 @@ RATES: Mapping[Quantity, tuple[Quantity, float]] = {
 }
 """What the change of a quantity is called, and the seconds of its unit of time."""
 
+ENERGIES = frozenset({_Q.SOUND_LEVEL, _Q.LDAY, _Q.LEVENING, _Q.LNIGHT, _Q.LDEN})
+"""Levels that stand for the energy of a time, so that no mean but that of their energy means anything."""
+
 
 def frame(over: float, aligned: str | None) -> Frame:
     """Return the window of *over* [s]: sliding, or of each period in the zone *aligned*. Raises Unfit."""
@@ -125,7 +128,7 @@ def _kind(kind: K, options: type[Any] = Options) -> Kind:
         (Input("value", NUMBERS),),
         lambda o, context: (_gives(kind, context.source),),
         lambda o, context: _make(kind, o, context),
-        lambda o, context: o.every or o.over,
+        lambda o, context: max(o.every or o.over, 0.0 if o.aligned else context.interval),
         lambda o, context: frame(o.over, o.aligned).longest / 1e6,
     )
 
@@ -133,16 +136,28 @@ def _kind(kind: K, options: type[Any] = Options) -> Kind:
 def _make(kind: K, options: Any, context: Context) -> Windowed:
     kind = K.SAMPLES_ABOVE if kind is K.TIME_ABOVE and options.samples else kind
     source, statistic = context.source, Statistic(kind, _parameter(options))
-    if kind is K.ENERGY_MEAN and UNITS[source.quantity] != "dB":
-        unit = UNITS[source.quantity]
-        raise Unfit("from", f"an energy mean is of levels in dB; {source} is in {unit}: take a mean")
+    _check_sense(kind, source)
     gives = _gives(kind, source)
+    if kind in _CHANGES and options.over <= context.interval:
+        said = f"a {kind} is between two readings, and {source} comes every {context.interval:g} s: "
+        raise Unfit("over", f"{said}no window of {options.over:g} s has two")
     factor = RATES[source.quantity][1] if kind in _CHANGES else 1.0
     try:
         made = Window(frame(options.over, options.aligned), (statistic,), context.interval, options.share)
     except ValueError as error:
         raise error if isinstance(error, Unfit) else Unfit("over", str(error)) from error
     return Windowed(made, statistic, gives, options.every or options.over, factor)
+
+
+def _check_sense(kind: K, source: Source) -> None:
+    """Raise Unfit for a statistic that means nothing of such a quantity."""
+    unit = UNITS[source.quantity]
+    if kind is K.ENERGY_MEAN and unit != "dB":
+        raise Unfit("from", f"an energy mean is of levels in dB; {source} is in {unit}: take a mean")
+    if kind is K.MEAN and source.quantity in ENERGIES:
+        raise Unfit("from", f"{source} is a level in dB, whose mean is that of its energy: take energy_mean")
+    if kind in _ON_A_LINE and source.quantity is _Q.WIND_DIRECTION:
+        raise Unfit("from", f"{source} goes round in a circle and has no {kind}: take wind")
 
 
 def _parameter(options: Any) -> float | None:
@@ -155,6 +170,7 @@ def _parameter(options: Any) -> float | None:
 
 
 _CHANGES = (K.RATE, K.SLOPE, K.ROBUST_SLOPE)
+_ON_A_LINE = (K.MEAN, K.MIN, K.MAX, K.PERCENTILE)
 
 
 def _gives(kind: K, source: Source) -> Quantity:
