@@ -99,6 +99,7 @@ class Quantity(StrEnum):
     LEVENING = "levening"
     LNIGHT = "lnight"
     LDEN = "lden"
+    TRAFFIC_NOISE = "traffic_noise"
     US_AQI = "us_aqi"
     EUROPEAN_AQI = "european_aqi"
     UK_DAQI = "uk_daqi"
@@ -187,6 +188,7 @@ UNITS: Mapping[Quantity, str] = {
     Quantity.LEVENING: "dB",
     Quantity.LNIGHT: "dB",
     Quantity.LDEN: "dB",
+    Quantity.TRAFFIC_NOISE: "dB",
     Quantity.US_AQI: "1",
     Quantity.EUROPEAN_AQI: "1",
     Quantity.UK_DAQI: "1",

@@ -105,7 +105,7 @@ def _add_derive(commands: Commands) -> None:
         metavar="FILE",
         help="take the streams from this pole's TOML file, not the store",
     )
-    command.add_argument("--since", type=_moment, metavar="TIME", help="only readings from this time on")
+    command.add_argument("--since", type=_moment, metavar="TIME", help="only what it says from this time on")
     command.add_argument("--until", type=_moment, metavar="TIME", help="only readings up to this time")
     command.add_argument("--rows", type=int, default=20, help="rows of the table; 20 unless given")
     command.add_argument("--json", action="store_true", help="the readings made, one JSON object per line")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,6 +11,8 @@ from drivers.device import UNITS, Quantity
 from gateway import terminal
 from gateway.app.check import plan
 from gateway.app.history import FOREVER, designs_of
+from gateway.app.streams import PATIENCE, TICK
+from gateway.clock import Instant
 from gateway.derive import Design, Stream
 from gateway.problem import ConfigError, Problem
 from gateway.reading import Flag, Lane, Reading, encode, reading_of
@@ -20,11 +22,13 @@ from gateway.toml import did_you_mean
 
 @dataclass
 class Recomputed:
-    """A stream and all that it is made from, fed with measured readings."""
+    """A stream and all that it is made from, fed with stored readings; time passes as they tell it."""
 
     designs: Mapping[str, Design]
     name: str
     _streams: dict[str, Stream] = field(default_factory=dict)
+    _looked: float = float("-inf")  # [s, Unix] up to when time has passed
+    _offsets: dict[str, float] = field(default_factory=dict)  # wall time before monotonic time [s], by boot
 
     def __post_init__(self) -> None:
         self._streams = {name: self.designs[name].build() for name in self._needed(self.name)}
@@ -34,11 +38,46 @@ class Recomputed:
         """The stream that is asked for."""
         return self.designs[self.name]
 
+    @property
+    def reach(self) -> float:
+        """How many seconds of readings the stream, and what it is made from, may need before its first."""
+        found: dict[str, float] = {}
+        for name in self._streams:
+            sources = {source.device for source in self.designs[name].context.sources.values()}
+            before = max((found.get(device, 0.0) for device in sources), default=0.0)
+            found[name] = self.designs[name].reach + before
+        return found[self.name]
+
     def feed(self, reading: Reading) -> Iterator[Reading]:
-        """Take a stored reading; yield what the stream says. Stored readings of streams are made anew."""
+        """Take a stored reading; yield what the stream says.
+
+        Stored readings of streams are made anew, but tell the time: one that was said as a period ended may
+        be the only sign that the gateway was there to say it.
+        """
+        at = reading.at
         if reading.device in self.designs:
+            now = max(at.time, at.mono + self._offsets.get(at.boot, at.time - at.mono))
+            yield from self._pass(replace(at, time=now), 0.0)
             return
-        waiting = [reading]
+        self._offsets = {at.boot: at.time - at.mono}
+        yield from self._pass(at, TICK)
+        yield from self._told([reading])
+
+    def _pass(self, at: Instant, least: float) -> Iterator[Reading]:
+        """Let it be *at*, if *least* [s] have passed, or the clock was set back: periods end."""
+        if 0.0 <= at.time - self._looked < least:
+            return
+        self._looked = at.time
+        early = replace(at, time=at.time - PATIENCE)
+        for stream in self._streams.values():
+            said = stream.advance(early)
+            if stream.id == self.name:
+                yield from said
+            yield from self._told(said)
+
+    def _told(self, waiting: list[Reading]) -> Iterator[Reading]:
+        """Bring readings to the streams, and what these say to one another."""
+        waiting = list(waiting)
         for each in waiting:
             for name, stream in self._streams.items():
                 said = stream.feed(each)
@@ -59,7 +98,9 @@ class Recomputed:
 def recompute(
     store: Path, name: str, config: Path | None, span: tuple[float | None, float | None], rows: int | None
 ) -> int:
-    """Print the stream *name* over what *store* holds of a *span* of time [s, Unix].
+    """Print what the stream *name* says in a *span* of time [s, Unix], made anew from what *store* holds.
+
+    Readings of before the span fill its windows.
 
     As a plot and a table of the last *rows*; as JSON, all of it, where that is None. Raises ConfigError.
     """
@@ -71,11 +112,12 @@ def recompute(
             hint = " that the store speaks of: name the pole's configuration with --config"
         raise ConfigError([Problem(str(config or store), 1, f'there is no stream "{name}"{hint}')])
     stream = Recomputed(designs, name)
-    entries = archive.records(Lane.TELEMETRY, span[0] or 0.0, span[1] or FOREVER)
+    since = span[0] or 0.0
+    entries = archive.records(Lane.TELEMETRY, max(0.0, since - stream.reach), span[1] or FOREVER)
     said, count = list[Reading](), 0
     for body in terminal.progress(f"{name} over {store.name}", ((e.share, e.body) for e in entries)):
         with suppress(KeyError, TypeError, ValueError):  # a record of a part that this version does not know
-            said += stream.feed(reading_of(body))
+            said += [each for each in stream.feed(reading_of(body)) if each.at.time >= since]
             count += 1
     if rows is None:
         for reading in said:

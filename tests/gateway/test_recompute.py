@@ -9,15 +9,18 @@ import pytest
 
 from drivers.device import Missing, Quantity
 from gateway import toml
-from gateway.app.recompute import recompute
+from gateway.app.recompute import Recomputed, recompute
 from gateway.app.streams import MADE_FROM, described
 from gateway.cli import main
 from gateway.clock import Instant, LoopClock, Quality
 from gateway.config import ConfigError, Derive
 from gateway.derive import Design, Source, design
-from gateway.reading import Reading
-from gateway.store import Store
+from gateway.reading import Event, Lane, Reading, reading_of
+from gateway.store import Archive, Store
 from tests.gateway.store_rig import NOW, settings
+from tests.gateway.stream_rig import designed
+from tests.gateway.test_streams import START as BEGIN
+from tests.gateway.test_streams import Pole, differences, life, orderly
 
 START = 1_780_272_000.0
 TEXT = """
@@ -126,3 +129,72 @@ def test_a_store_that_names_no_streams_asks_for_the_configuration(tmp_path):
     asyncio.run(write())
     with pytest.raises(ConfigError, match="--config"):
         recompute(tmp_path / "old.db", "stage", None, (None, None), 5)
+
+
+# As it was said
+
+
+def window(name: str, kind: str, of: str, interval: float, keys: str) -> Design:
+    text = f'[[derive]]\nid = "{name}"\nkind = "{kind}"\nfrom = "{of}"\nshare = 0.2\n{keys}\n'
+    return designed(text, {of: interval}, "Europe/London")
+
+
+WINDOWS = (
+    window("sliding", "energy_mean", "noise.sound_level", 2.0, "over = 20\nevery = 4"),
+    window("minutes", "max", "noise.sound_level", 2.0, 'over = 60\naligned = "UTC"'),
+    window("quarters", "noise", "noise.sound_level", 2.0, "over = 15"),
+    window("loudest", "max", "minutes.sound_level", 60.0, "over = 300\nevery = 60"),
+)
+
+
+class Quiet(Pole):
+    """A meter that is not heard at all for some minutes, while the gateway goes on."""
+
+    def hear(self, level, flag=None) -> None:
+        if not 130.0 <= self.time - BEGIN < 270.0:
+            super().hear(level, flag)
+
+
+@pytest.mark.parametrize("restarts", [{}, {121: orderly, 300: orderly}], ids=["one life", "three lives"])
+def test_what_is_made_anew_is_what_was_said(tmp_path, restarts):
+    """Also of periods that ended while nothing came, of which the stored results alone tell."""
+    pole = Quiet(tmp_path / "s.db", WINDOWS)
+    asyncio.run(life(pole, 400, 2.0, restarts))
+    for name in ("sliding", "minutes", "quarters", "loudest"):
+        live = [each for each in pole.said if each.device == name]
+        anew = Recomputed({each.id: each for each in WINDOWS}, name)
+        bodies = (entry.body for entry in Archive(pole.path).records(Lane.TELEMETRY, 0.0, 1e12))
+        made = [said for body in bodies for said in anew.feed(reading_of(body))]
+        assert differences(live, made) == []
+        assert name in ("sliding", "loudest") or any(each.missing for each in live), "said of silence"
+
+
+def test_readings_of_before_the_span_fill_the_windows_of_the_first_results(store, capsys):
+    def said(*span: str) -> list[dict]:
+        assert main(["derive", "--store", str(store), "--stream", "highest", "--json", *span]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert said("--since", "2026-06-01T00:25") == [one for one in said() if one["time"] >= START + 1500.0]
+
+
+def test_early_readings_count_at_their_right_time(tmp_path, capsys):
+    """Ten minutes in 1970, then the clock is synchronised: all of it is of one hour of 2026."""
+    path = tmp_path / "pole.db"
+
+    async def write() -> None:
+        open_ = await Store.open(settings(path), "pole-1", LoopClock(), NOW)
+        open_.remember(MADE_FROM, json.dumps(described(designs(), "Europe/Dublin")))
+        for minute in range(30):
+            mono = 60.0 * minute
+            early = Instant(mono, mono, "b", Quality.UNSYNCHRONIZED)
+            at = early if minute < 10 else Instant(START + mono, mono, "b", Quality.SYNCHRONIZED)
+            open_.add(Reading("range", at, {Quantity.DISTANCE: 4.0 if minute < 10 else 4.5}))
+        data = {"offset": START, "before": [[570.0, 0.0]]}
+        at = Instant(START + 600.0, 600.0, "b", Quality.SYNCHRONIZED)
+        await open_.record(Event("lamppost.clock.synchronized", "pole-1", at, data))
+        await open_.close()
+
+    asyncio.run(write())
+    assert main(["derive", "--store", str(path), "--stream", "highest", "--json"]) == 0
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["time"] - START, each["values"]["stage"]) for each in said] == [(600.0, 1.0), (1200.0, 0.5)]

@@ -15,6 +15,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "air": ("us_aqi", "nowcast", "european_aqi", "uk_daqi"),
     "correction": ("corrected_pm", "electrochemical", "co2_baseline"),
     "noise": ("noise", "noise_day"),
+    "traffic": ("traffic_noise",),
     "level": ("stage", "depth", "rise"),
     "flood": ("stage_alarm", "disagreement"),
     "rain": ("rain",),

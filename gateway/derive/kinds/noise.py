@@ -27,7 +27,8 @@ DAY_LEVELS = (_Q.LDAY, _Q.LEVENING, _Q.LNIGHT, _Q.LDEN)
 _AFTER = 2e-6  # [s] a level at the very begin of a period is of the time before it
 
 
-def _check_share(share: float) -> None:
+def check_share(share: float) -> None:
+    """Raise ValueError unless *share* is above 0, to 1."""
     if not 0.0 < share <= 1.0:
         raise ValueError(f"the share of time with a level is above 0, to 1, not {share:g}")
 
@@ -45,7 +46,7 @@ class Noise:
     zone: str = ""
 
     def __post_init__(self) -> None:
-        _check_share(self.share)
+        check_share(self.share)
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ class Periods:
     share: float
     micros: int  # [us] for which a level holds
     with_tni: bool
+    keeps: bool  # whether its sums are saved, else readings of the store bring them back
     _start: float = field(default=NEVER, init=False)
     _stop: float = field(default=NEVER, init=False)
     _newest: float = field(default=NEVER, init=False)
@@ -78,8 +80,8 @@ class Periods:
         return self._move(time + _AFTER) if time >= self._stop and self._stop != NEVER else ()
 
     def save(self) -> Any:
-        """Return the sums and class counts; None for up to an hour: readings of the store bring it back."""
-        if self.frame.period <= HOUR or self._stop == NEVER:
+        """Return the sums and class counts; None where readings of the store bring them back."""
+        if not self.keeps or self._stop == NEVER:
             return None
         return {"at": [self._start, self._newest], "tally": self._tally.save()}
 
@@ -114,7 +116,7 @@ class Periods:
 
 
 def _noise(options: Noise, context: Context) -> Periods:
-    _often_enough(context, options.over, "over")
+    often_enough(context, options.over, "over")
     if options.tni and options.over != DAY:
         raise Unfit("tni", 'the traffic noise index is of a whole day: set over = "1d", or leave tni out')
     needs_zone = options.over > QUARTER or options.zone or context.zone  # quarters are the same everywhere
@@ -123,10 +125,12 @@ def _noise(options: Noise, context: Context) -> Periods:
         frame = Aligned(options.over, zone)
     except ValueError as error:
         raise Unfit("over", f'{error}; say such as "15m", "1h" or "1d"') from error
-    return Periods(frame, options.share, round(context.intervals["level"] * SECOND), options.tni)
+    micros = round(context.intervals["level"] * SECOND)
+    return Periods(frame, options.share, micros, options.tni, options.over > HOUR)
 
 
-def _often_enough(context: Context, over: float, key: str) -> None:
+def often_enough(context: Context, over: float, key: str) -> None:
+    """Raise Unfit unless a level comes at least every *over* [s]."""
     interval = context.intervals["level"]
     if interval > over:
         source = context.sources["level"]
@@ -152,7 +156,7 @@ class NoiseDay:
     def __post_init__(self) -> None:
         Hours(self.day, self.evening, self.night)
         incident(0.0, self.facade)
-        _check_share(self.share)
+        check_share(self.share)
 
 
 @dataclass(slots=True)
@@ -214,7 +218,7 @@ class Days:
 
 
 def _noise_day(options: NoiseDay, context: Context) -> Days:
-    _often_enough(context, HOUR, "from")
+    often_enough(context, HOUR, "from")
     zone = zone_of(options.zone, context, "day, evening and night are local time")
     return Days(zone, options, context.intervals["level"])
 

@@ -1,7 +1,17 @@
 """Noise: indicators from levels. Audio never comes here, only levels that a meter has formed."""
 
 from gateway.derive.noise.day import Day
-from gateway.derive.noise.levels import exceeded, incident, laeq, lamax, tni
+from gateway.derive.noise.levels import (
+    HIGHEST,
+    LOWEST,
+    OF_18_HOURS,
+    exceeded,
+    incident,
+    la10_18h,
+    laeq,
+    lamax,
+    tni,
+)
 from gateway.derive.noise.periods import (
     GUIDELINE_LEISURE,
     GUIDELINES,
@@ -16,6 +26,9 @@ from gateway.derive.noise.tally import Tally
 __all__ = [
     "GUIDELINES",
     "GUIDELINE_LEISURE",
+    "HIGHEST",
+    "LOWEST",
+    "OF_18_HOURS",
     "Day",
     "Hours",
     "Period",
@@ -23,6 +36,7 @@ __all__ = [
     "day_of",
     "exceeded",
     "incident",
+    "la10_18h",
     "laeq",
     "lamax",
     "lden",

@@ -5,7 +5,7 @@ calibration has no class of IEC 61672-1, whatever its microphone: call what come
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 from drivers.device import Missing
@@ -19,6 +19,9 @@ RESOLUTION = 0.1
 
 SHARE = 0.75
 """Least share of a time that must have a level, for an indicator to stand for the whole of it."""
+
+OF_18_HOURS = range(6, 24)
+"""The local hours of LA10,18h."""
 
 TENTHS = round(1 / RESOLUTION)
 SECOND = 1_000_000  # times are whole microseconds, as records hold them: sums of them are exact
@@ -76,6 +79,21 @@ def tni(la10: float | Missing, la90: float | Missing) -> float | Missing:
     if isinstance(la10, Missing) or isinstance(la90, Missing):
         return Missing.INPUT_MISSING
     return 4 * (la10 - la90) + la90 - 30
+
+
+def la10_18h(hours: Sequence[float | Missing], share: float = SHARE) -> float | Missing:
+    """Return LA10,18h [dB] of the LA10 [dB] of the 18 *hours* from 6 to 24 o'clock: their arithmetic mean.
+
+    The one mean of levels that is not of their energy. UK Department of Transport, Calculation of Road
+    Traffic Noise (1988). INPUT_MISSING when fewer than *share*, 0 to 1, of the hours are there. Raises
+    ValueError unless there are 18, or for a share that is none.
+    """
+    check_share(share)
+    if len(hours) != len(OF_18_HOURS):
+        raise ValueError(f"LA10,18h is of 18 hours, not of {len(hours)}")
+    heard = [level for level in hours if is_level(level)]
+    enough = heard and len(heard) >= share * len(hours) - 1e-9
+    return math.fsum(heard) / len(heard) if enough else Missing.INPUT_MISSING
 
 
 def incident(level: float | Missing, facade: float = 3.0) -> float | Missing:
