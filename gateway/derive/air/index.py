@@ -155,11 +155,15 @@ def nowcast(pollutant: Quantity, hours: Sequence[float | Missing]) -> float | Mi
     usable = [(ago, c) for ago, hour in enumerate(hours) if not isinstance(c := _usable(hour), Missing)]
     if sum(ago < 3 for ago, _ in usable) < 2:
         return Missing.INPUT_MISSING
-    low, high = min(c for _, c in usable), max(c for _, c in usable)
+    return _truncated(weighted(usable), scale.per) / scale.per
+
+
+def weighted(hours: Sequence[tuple[int, float]]) -> float:
+    """Return the NowCast [ug/m3], not truncated, of *hours*: how many hours ago, and a mean [ug/m3]."""
+    low, high = min(c for _, c in hours), max(c for _, c in hours)
     weight = max(0.5, low / high) if high > 0 else 1.0
-    total = math.fsum(weight**ago * c for ago, c in usable)
-    units = _truncated(total / math.fsum(weight**ago for ago, _ in usable), scale.per)
-    return units / scale.per
+    total = math.fsum(weight**ago * c for ago, c in hours)
+    return total / math.fsum(weight**ago for ago, _ in hours)
 
 
 def daily_mean(hours: Sequence[float | Missing]) -> float | Missing:
