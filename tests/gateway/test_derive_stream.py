@@ -17,7 +17,7 @@ from gateway.clock import LoopClock, Now, Quality
 from gateway.config import ConfigError
 from gateway.derive import Stream
 from gateway.health import Health
-from gateway.reading import Reading, reading_of
+from gateway.reading import Flag, Reading, reading_of
 from tests.gateway import stream_rig
 from tests.gateway.stream_rig import fed, reading
 
@@ -87,6 +87,18 @@ def test_a_clock_that_is_set_back_begins_the_window_anew():
     said = fed(window, [heard(float(second), 40.0) for second in range(10)])
     assert said[-1].values == {LEVEL: 40.0}
     assert len(said) == 10
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"), [(None, None), (Flag.PASS, Flag.PASS), (Flag.SUSPECT, Flag.SUSPECT)]
+)
+def test_a_correction_takes_the_doubt_away_with_the_reading(flag, said):
+    window = stream(kind="max", every=1)
+    rest = [reading("noise", float(second), Flag.PASS, sound_level=60.0) for second in range(10)]
+    doubted = reading("noise", 9.0, Flag.SUSPECT, sound_level=70.0)
+    fed(window, [*rest, doubted, reading("noise", 9.0, flag, sound_level=61.0)])
+    (last,) = fed(window, [reading("noise", 10.0, Flag.PASS, sound_level=60.0)])
+    assert (last.values, last.flags.get(LEVEL)) == ({LEVEL: 61.0}, said)
 
 
 def test_a_percentile_is_ordered_by_its_percent():

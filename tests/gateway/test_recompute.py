@@ -198,3 +198,22 @@ def test_early_readings_count_at_their_right_time(tmp_path, capsys):
     assert main(["derive", "--store", str(path), "--stream", "highest", "--json"]) == 0
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(each["time"] - START, each["values"]["stage"]) for each in said] == [(600.0, 1.0), (1200.0, 0.5)]
+
+
+def test_another_devices_readings_tell_that_time_has_passed():
+    """Of a copy that holds no derived reading: the gateway was there while the meter was silent."""
+
+    def said_by(device: str, second: float, quantity: Quantity) -> Reading:
+        return Reading(device, Instant(BEGIN + second, second, "b", Quality.SYNCHRONIZED), {quantity: 60.0})
+
+    anew, made = Recomputed({each.id: each for each in WINDOWS}, "minutes"), list[Reading]()
+    for second in range(0, 300, 2):
+        device, quantity = ("air", Quantity.PM10) if second >= 60 else ("noise", Quantity.SOUND_LEVEL)
+        made += anew.feed(said_by(device, float(second), quantity))
+    assert [each.at.time - BEGIN for each in made] == [20.0, 80.0, 140.0, 200.0, 260.0]
+    assert [bool(each.values) for each in made] == [True, True, False, False, False]
+
+
+def test_a_stream_of_a_stream_reaches_back_as_far_as_both():
+    found = {each.id: each for each in WINDOWS}
+    assert [Recomputed(found, name).reach for name in ("minutes", "loudest")] == [60.0, 360.0]
