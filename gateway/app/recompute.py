@@ -152,6 +152,8 @@ def _show(design: Design, said: list[Reading], count: int, zone: tzinfo, rows: i
         ]
         if picture := terminal.plot(f"{', '.join(quantities)} [{unit}]", lines, zone=zone):
             terminal.show(picture)
+    if not rows:
+        return
     columns = ["time", *(f"{quantity} [{UNITS[quantity]}]" for quantity in design.gives), ""]
     shown = [_row(reading, design.gives, zone) for reading in said[-rows:]]
     first = f"the last {len(shown)} of {len(said):,}" if len(shown) < len(said) else ""

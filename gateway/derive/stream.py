@@ -113,13 +113,13 @@ class Stream:
         if names is None:
             return []
         at, plain = reading.at, not (self._joins or reading.flags or reading.missing)
+        flags: list[Flag] = []
         if plain:  # the usual reading: one device, no tests, nothing missing
             found = reading.values
             values: dict[str, float | Missing] = {name: found[what] for name, what in names if what in found}
-            flags: list[Flag] = []
         else:
             values, flags = self._said(names, reading)
-        if not values or reading.device not in self.primary:
+        if not values or (self._joins and reading.device not in self.primary):
             return []
         fresh = self._fresh[reading.device] if len(values) == len(names) else frozenset(values)
         time = at.time + self._shift

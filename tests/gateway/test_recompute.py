@@ -217,3 +217,10 @@ def test_another_devices_readings_tell_that_time_has_passed():
 def test_a_stream_of_a_stream_reaches_back_as_far_as_both():
     found = {each.id: each for each in WINDOWS}
     assert [Recomputed(found, name).reach for name in ("minutes", "loudest")] == [60.0, 360.0]
+
+
+def test_no_rows_are_no_table_but_the_plot(store, capsys):
+    assert main(["derive", "--store", str(store), "--stream", "stage", "--rows", "0"]) == 0
+    out = capsys.readouterr().out
+    assert "stage [m]" in out
+    assert "2026-06-01 04:59:00" not in out
