@@ -30,7 +30,8 @@ class Part:
     those of its options that name a further line, or a further channel. *needs* are the packages that
     Lamppost does not bring. A part that *lends* something to others does it by its class *lender*, and calls
     it by *numbers*, of which some may be *outputs* only. A *direct* part needs lines that are faster than
-    those of an expander. Several devices may share a part of which each has its own *shared* option.
+    those of an expander. Several devices may share a part of which each has its own *shared* option. One that
+    ranges by *sound* tells, by its options, the one speed [m/s] that it reckons with.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Part:
     outputs: frozenset[int]
     direct: bool
     shared: str
+    sound: Callable[[Any], float] | None
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -91,6 +93,7 @@ def load(name: str) -> Part:
         frozenset(told.get("OUTPUT_ONLY", ())),
         told.get("DIRECT", False),
         told.get("SHARED", ""),
+        told.get("sound"),
     )
 
 

@@ -11,6 +11,7 @@ from drivers.device import Actuator, Quantity
 from gateway import config as settings
 from gateway import derive, rules
 from gateway.app.bincheck import BinCheck, buzzers, unclaimed
+from gateway.app.streamcheck import unfit
 from gateway.app.wiring import Checker, Wiring
 from gateway.clock import LoopClock
 from gateway.config import Config, ConfigError, Problem
@@ -224,6 +225,9 @@ class _Checker:
                 continue
             found.append(made)
             known |= {derive.Source(made.id, quantity): made.interval for quantity in made.gives}
+        places = {each.id: index for index, each in self._listed("derive", self.draft.config.derive)}
+        for name, key, said in unfit(found, devices):
+            self._say(("derive", places[name], key), said)
         return tuple(found)
 
     def _broker(self) -> None:

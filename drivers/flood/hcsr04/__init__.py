@@ -121,6 +121,11 @@ def speed_of_sound(temperature: float) -> float:
     return 331.3 + 0.606 * temperature
 
 
+def sound(options: Options) -> float:
+    """Return the speed of sound [m/s] that its distances are reckoned with."""
+    return speed_of_sound(options.temperature)
+
+
 def decode(edges: Sequence[Edge], temperature: float, farthest: float) -> float | Missing:
     """Return the distance [m] that the pulse of *edges* means. Raises DeviceError when there are none."""
     if not edges:

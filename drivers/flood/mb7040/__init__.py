@@ -64,6 +64,11 @@ class Driver:
         return await self._bus.transfer(self._address, write, read)
 
 
+def sound(options: Options) -> float:
+    """Return the speed of sound [m/s] that the part reckons with, there and back: 58 us to the centimetre."""
+    return 2 * 0.01 / 58e-6
+
+
 async def probe(bus: I2C, address: int, clock: Clock) -> str | None:
     """Return the range that the part at *address* gives, or None. It has no identity, but a habit of its own.
 

@@ -16,6 +16,7 @@ from gateway.derive.window import ROBUST_MOST
 PAIRS = 5000.0  # of a robust slope, a second: about a hundredth of a small computer
 
 SPEEDS = (300.0, 400.0)  # m/s: of sound, in air that people breathe
+SLOWEST = 1200.0  # s between two readings of what compensates another sensor
 DENSITIES: Mapping[str, float] = {"fresh": FRESH_WATER, "sea": SEA_WATER}
 POSSIBLE = (900.0, 1300.0)  # kg/m3: 1240 is the Dead Sea
 
@@ -41,6 +42,7 @@ def _stage(options: Stage, context: Context) -> "Conversion | Named":
     within(options, "assumed", *SPEEDS, "m/s, the speed of sound that the part reckons with")
     if len(options.datum) > 60:
         raise Unfit("datum", "the name of a datum has up to 60 characters")
+    _often(context, "temperature", "the air warms by degrees in an hour, and each is 0.2 % of the distance")
     compensated = "temperature" in context.sources
 
     def convert(taken: Taken) -> Mapping[Quantity, Value]:
@@ -77,6 +79,7 @@ class Depth:
 
 
 def _depth(options: Depth, context: Context) -> Conversion:
+    _often(context, "air", "the weather moves the air's pressure by centimetres of water in an hour")
     density = options.density
     if isinstance(density, str):
         if density not in DENSITIES:
@@ -85,6 +88,14 @@ def _depth(options: Depth, context: Context) -> Conversion:
     else:
         within(options, "density", *POSSIBLE, "kg/m3")
     return Conversion(lambda taken: {Quantity.DEPTH: depth(taken["water"], taken["air"], density)})
+
+
+def _often(context: Context, key: str, why: str) -> None:
+    """Raise Unfit for a second sensor so slow that its latest reading, which may be three old, is too old."""
+    seconds = context.intervals.get(key, 0.0)
+    if seconds > SLOWEST:
+        said = f"{context.sources[key]} comes each {seconds:g} s, and counts for three times as long: {why}"
+        raise Unfit(key, f"{said}; read it each {SLOWEST / 60:g} min or more often")
 
 
 @dataclass(frozen=True, slots=True)
