@@ -7,7 +7,7 @@ from pathlib import Path
 
 from drivers.device import Clock
 from gateway.store.errors import advice, damaged
-from gateway.store.file import mark_damaged
+from gateway.store.quarantine import mark_damaged
 
 _RETRY = (0.5, 4.0)  # [s] first and longest wait before a failed commit is tried again
 _SHED = 3600.0  # [s] for which the status says that readings were given up

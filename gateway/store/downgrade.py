@@ -15,8 +15,9 @@ from typing import Any
 from gateway.reading import Lane
 from gateway.store import schema
 from gateway.store.errors import StoreError, advice
-from gateway.store.file import Lock, read_only, size_of
+from gateway.store.file import Lock, read_only
 from gateway.store.form import Columns, Decoder
+from gateway.store.quarantine import size_of
 
 _LEDGER = 3  # the version whose tables older code leaves alone, and newer code finds again
 _MEMORY = 2

@@ -2,24 +2,22 @@
 
 import contextlib
 import fcntl
-import glob
 import os
 import sqlite3
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from gateway.store import schema
+from gateway.store import quarantine, schema
 from gateway.store.ballast import SIZE as BALLAST
 from gateway.store.ballast import Ballast
 from gateway.store.errors import StoreError, advice, legible, outside
+from gateway.store.quarantine import size_of
 from gateway.store.shape import headless
 
 _PATIENCE = 0.5  # [s] that a statement waits for another program's lock
 _SMALL = 4 << 20  # bytes of a file that is looked through before it is opened: some 20 ms
 _WAL = 8 << 20  # bytes kept free below the limit for the write-ahead log
-_ASIDE = 4  # damaged files that are kept, and no more than the store may take itself
 _PAGE = 512  # of a new file: a commit of a few readings writes one, and its neighbours
 _PRAGMAS = (
     f"page_size = {_PAGE}",
@@ -117,17 +115,23 @@ def open_database(path: Path, gateway: str, max_size: int) -> Opened:
 
 
 def _open(path: Path, gateway: str, max_size: int) -> Opened:
-    reason, aside, deleted = _why_unusable(path), None, list[str]()
+    aside, deleted = quarantine.begun(path), list[str]()
     try:
-        if reason:
-            aside = _move_aside(path)
-            deleted = _clear_away(path, max_size)
+        if aside is not None:  # by a process that was ended in the middle of it
+            quarantine.move(path, aside.path)
+        if reason := _why_unusable(path):
+            aside = quarantine.begin(path, reason)
+            quarantine.move(path, aside.path)
+        if aside is None:
+            return _prepared(path, gateway, max_size)
+        deleted = quarantine.clear_away(path, max_size)
         opened = _prepared(path, gateway, max_size)
-        return replace(opened, quarantine=aside, reason=reason, deleted=tuple(deleted))
+        return replace(opened, quarantine=aside.path, reason=aside.reason, deleted=tuple(deleted))
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {advice(error)}") from error
     except OSError as error:
-        raise StoreError(f"{path} is damaged ({reason}) and cannot be moved aside: {error}") from error
+        words = f" ({aside.reason})" if aside else ""
+        raise StoreError(f"{path} is damaged{words} and cannot be moved aside: {error}") from error
 
 
 def read_only(path: Path) -> sqlite3.Connection:
@@ -135,21 +139,6 @@ def read_only(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
     connection.execute(f"PRAGMA busy_timeout = {int(_PATIENCE * 1000)}")
     return connection
-
-
-def mark_damaged(path: Path) -> None:
-    """Leave a note that the file is damaged, so that the next start moves it aside without a long look."""
-    with contextlib.suppress(OSError):
-        _mark(path).touch()
-
-
-def size_of(path: Path) -> int:
-    """Return the bytes that the database takes on the disk, with its write-ahead log."""
-    total = 0
-    for name in (path, f"{path}-wal"):  # asked for after every commit
-        with contextlib.suppress(OSError):
-            total += os.stat(name).st_size
-    return total
 
 
 def log_size(path: Path) -> int:
@@ -164,7 +153,7 @@ def _why_unusable(path: Path) -> str:
 
     Raises StoreError when it cannot be told, for a reason that lies outside the file.
     """
-    if _mark(path).exists():
+    if quarantine.found_in_use(path):
         return "found to be damaged while in use"
     if not path.exists():
         return ""
@@ -225,7 +214,7 @@ def _prepared(path: Path, gateway: str, max_size: int) -> Opened:
         pages = max((64 << 12) // page, (most - min(_WAL, most // 4)) // page)
         connection.execute(f"PRAGMA max_page_count = {pages}")
         (epoch,) = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-        _sync_directory(path)
+        quarantine.sync_directory(path)
     except BaseException:
         connection.close()
         raise
@@ -256,58 +245,3 @@ def _migrate(connection: sqlite3.Connection, path: Path, gateway: str) -> None:
             )
     if version < schema.VERSION:
         schema.migrate(connection, version, gateway)
-
-
-def _move_aside(path: Path) -> Path:
-    """Rename the file with its log, never over another, and return the new name."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    latest = max((_when_aside(name) for name in _aside(path)), default=("", 0))
-    number = latest[1] + 1 if latest[0] >= stamp else 1  # its place in the order, also when the clock was set
-    stamp = max(stamp, latest[0])
-    aside = path.with_name(f"{path.name}.quarantine-{stamp}{f'-{number}' if number > 1 else ''}")
-    for suffix in ("-wal", "-shm", ""):  # the file itself last: a half-done move is done again
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    _mark(path).unlink(missing_ok=True)
-    _sync_directory(path)
-    return aside
-
-
-def _clear_away(path: Path, most: int) -> list[str]:
-    """Delete the oldest of the files that were moved aside, beyond _ASIDE and *most* bytes; return which.
-
-    The newest stays, whatever its size.
-    """
-    names = sorted(_aside(path), key=_when_aside, reverse=True)
-    total, deleted = 0, list[str]()
-    for number, name in enumerate(names):
-        total += size_of(name)
-        if number and (number >= _ASIDE or total > most):
-            deleted.append(name.name)
-            for suffix in ("-wal", "-shm", ""):
-                name.with_name(name.name + suffix).unlink(missing_ok=True)
-    return deleted
-
-
-def _aside(path: Path) -> list[Path]:
-    """Return the files that were moved aside for *path*, without their logs."""
-    found = path.parent.glob(f"{glob.escape(path.name)}.quarantine-*")
-    return [one for one in found if not one.name.endswith(("-wal", "-shm"))]
-
-
-def _when_aside(name: Path) -> tuple[str, int]:
-    """Return what orders files by when they were moved aside: the stamp, and the number behind it."""
-    stamp, _, number = name.name.rpartition(".quarantine-")[2].partition("-")
-    return stamp, int(number) if number.isdecimal() else 1
-
-
-def _mark(path: Path) -> Path:
-    return path.with_name(path.name + ".damaged")
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

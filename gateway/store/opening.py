@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from gateway.clock import Instant
 from gateway.config import Store as Settings
 from gateway.store.errors import StoreError, damaged, outside
-from gateway.store.file import mark_damaged, open_database
+from gateway.store.file import open_database
 from gateway.store.ledger import Ledger, Linker
 from gateway.store.log import Log
+from gateway.store.quarantine import mark_damaged
 from gateway.store.salvage import salvage
 from gateway.store.wreck import Wreck
 

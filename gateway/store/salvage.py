@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.clock import Instant
 from gateway.reading import Event, Lane
+from gateway.store import quarantine
 from gateway.store.errors import legible
 from gateway.store.file import Opened
 from gateway.store.ledger import Ledger
@@ -31,15 +32,31 @@ def salvage(
     That is what was remembered, which is little, then undelivered events, then readings. They are numbered
     anew, and decisions linked anew: with the new epoch a new ledger begins, and the event says where the old
     one ended. Returns the files of which there is more to fetch, those of earlier damage included.
+
+    How far it has come is committed with each piece, and the note beside the file stays until the event is
+    durable: a process that is killed meanwhile leaves to the next what is left to do, and nothing else.
     """
+    wrecks = unfinished(path.parent, _remembered(opened.connection))
     if opened.quarantine is None:
-        return unfinished(path.parent, _remembered(opened.connection))
-    wreck = Wreck(opened.quarantine)
-    wrecks = [wreck, *wreck.older()]
-    log.commit(
-        {}, _NOTHING, at, [*wreck.remembered(), progress(wrecks, at.time)]
-    )  # the last of a name counts
-    _fetch(wreck, wrecks, log, at, ledger)
+        return wrecks
+    if not _told(opened.connection, opened.quarantine.name):
+        wreck = next((one for one in wrecks if one.path == opened.quarantine), None)
+        if wreck is None:
+            wreck = Wreck(opened.quarantine)
+            wrecks = [wreck, *wreck.older()]
+            # the last of a name counts
+            log.commit({}, _NOTHING, at, [*wreck.remembered(), progress(wrecks, at.time)])
+        _fetch(wreck, wrecks, log, at, ledger)
+        told = row_of(Event("lamppost.store.quarantined", gateway, at, _data(opened, wreck)))
+        change = log.commit({Lane.EVENTS: Batch(0, [told])}, _NOTHING, at, [progress(wrecks, at.time)])
+        wreck.close()
+        if change.error is not None:
+            return [each for each in wrecks if not each.done]
+    quarantine.end(path)
+    return [each for each in wrecks if not each.done]
+
+
+def _data(opened: Opened, wreck: Wreck) -> dict[str, Any]:
     data: dict[str, Any] = {
         "file": wreck.path.name,
         "reason": opened.reason[:500],
@@ -51,10 +68,7 @@ def salvage(
         data["deleted"] = list(opened.deleted)
     if not wreck.done:
         data["continues"] = True
-    told = row_of(Event("lamppost.store.quarantined", gateway, at, data))
-    log.commit({Lane.EVENTS: Batch(0, [told])}, _NOTHING, at, [progress(wrecks, at.time)])
-    wreck.close()
-    return [each for each in wrecks if not each.done]
+    return data
 
 
 def _fetch(wreck: Wreck, wrecks: list[Wreck], log: Log, at: Instant, ledger: Ledger | None) -> None:
@@ -76,3 +90,9 @@ def _remembered(connection: sqlite3.Connection) -> str | None:
         found = connection.execute("SELECT body FROM memory WHERE name = ?", (PROGRESS,)).fetchone()
         return str(found[0]) if found else None
     return None
+
+
+def _told(connection: sqlite3.Connection, name: str) -> bool:
+    """Tell whether an event speaks of the file *name*: only the note was left behind."""
+    query = "SELECT count(*) FROM events WHERE kind = 'event' AND instr(body, ?)"
+    return bool(connection.execute(query, (f'"{name}"',)).fetchone()[0])

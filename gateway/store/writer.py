@@ -9,8 +9,8 @@ from drivers.device import Clock
 from gateway.clock import Instant
 from gateway.reading import Lane
 from gateway.store.condition import Condition
-from gateway.store.file import size_of
 from gateway.store.log import Log
+from gateway.store.quarantine import size_of
 from gateway.store.tables import Change
 from gateway.store.tally import Tally
 from gateway.store.worker import Worker

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,7 +52,8 @@ int64_t disk_room_left(void) { return room; }
 long disk_calls(void) { return calls; }
 long disk_failed(void) { return failed; }
 
-/* Fail the call number `at` of those `kinds` from now on, counted from 1, or all from it on; at 0: none. */
+/* Fail the call number `at` of those `kinds` from now on, counted from 1, or all from it on; at 0: none.
+ * An `error` below zero is a signal: it ends the process before the call. */
 void disk_fail(long at, int error, int kinds, int always) {
     pthread_mutex_lock(&lock);
     fail_at = at, fail_error = error, counted = kinds, fail_kinds = kinds, fail_always = always;
@@ -112,6 +114,7 @@ static uint64_t inode_of(const char *path) {
 static int refused(int kind) {
     if (kind & counted) calls++;
     if (!fail_at || !(kind & fail_kinds) || (fail_always ? calls < fail_at : calls != fail_at)) return 0;
+    if (fail_error < 0) kill(getpid(), -fail_error);
     failed++;
     errno = fail_error;
     return 1;

@@ -7,6 +7,7 @@ import ctypes
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -101,6 +102,10 @@ class Disk:
     def fail(self, error: int, kinds: Kind = Kind.CHANGE, at: int = 1, *, always: bool = False) -> None:
         """Fail the call number *at* of these *kinds* with *error* (errno), or *always* from it on."""
         self._library.disk_fail(at, error, kinds, always)
+
+    def kill(self, at: int, kinds: Kind = Kind.CHANGE | Kind.NAME) -> None:
+        """End the process (SIGKILL) just before the call number *at* of these *kinds*."""
+        self._library.disk_fail(at, -signal.SIGKILL, kinds, False)
 
     def count(self, kinds: Kind = Kind.CHANGE) -> None:
         """Fail nothing any more, and count the calls of these *kinds* from now on."""
