@@ -1,8 +1,8 @@
 """Damaged files are moved aside: as one step, at whatever moment the process is killed or the power goes.
 
 A note beside the file, `<file>.damaged`, says that it is damaged; then, as which file it is moved aside, and
-why. It stays until the event that tells of it is durable in the new file, so the next start goes on where this
-one was ended.
+why. It stays until the event that tells of it is durable in the new file, so the next start goes on where
+this one was ended.
 """
 
 import contextlib

@@ -1,8 +1,10 @@
 """What a damaged file holds is fetched while the store works: all of it, once, never at others' cost."""
 
 import asyncio
+import gc
 import json
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from gateway.ledger.linker import Linker
 from gateway.reading import Lane, encode
-from gateway.store import Archive, Store
+from gateway.store import Archive, Store, quarantine
 from gateway.store import keeper as keeper_module
 from gateway.store import rescue as rescue_module
 from gateway.store import salvage as salvage_module
@@ -132,6 +134,99 @@ def test_nothing_is_lost_and_nothing_comes_twice_however_often_it_is_interrupted
     assert texts(path, READINGS) == bodies
     (end,) = told(path, "lamppost.store.salvaged")
     assert end["salvaged"] == {"telemetry": COUNT, "events": 4}
+
+
+def test_it_never_holds_the_loop(tmp_path, monkeypatch):
+    """In processor time of the loop's own thread, so that a busy machine changes nothing."""
+    path, turns = tmp_path / "s.db", list[float]()
+    damaged(path, spoil=False)
+    monkeypatch.setattr(wreck_module, "_WINDOW", COUNT)  # four times what it is: some 15 ms of a thread
+    turn = asyncio.Handle._run
+
+    def timed(self):
+        began = time.thread_time()
+        turn(self)
+        turns.append(time.thread_time() - began)
+
+    async def main():
+        store = await opening(path)
+        monkeypatch.setattr(asyncio.Handle, "_run", timed)
+        await rescued(store)
+        monkeypatch.setattr(asyncio.Handle, "_run", turn)
+        assert store.counts()[READINGS].accepted == COUNT
+        await store.close()
+
+    gc.disable()  # of all that the tests have left behind
+    try:
+        run(main())
+    finally:
+        gc.enable()
+    assert len(turns) > 10
+    assert max(turns) < 0.005
+
+
+@pytest.mark.parametrize("renamed", [[], ["-wal"], ["-wal", ""]])
+def test_a_move_that_was_interrupted_is_finished_under_the_name_that_it_had(tmp_path, renamed):
+    """Else the log would be told from its file, with all that has not been moved out of it."""
+    path, image = tmp_path / "s.db", tmp_path / "image"
+
+    async def main():
+        store = await opening(path)
+        await store.record(event(7))
+        crash_image(path, image)
+        await store.close()
+
+    run(main())
+    path = image / "s.db"
+    aside = quarantine.begin(path, "a test")
+    for suffix in renamed:
+        path.with_name(path.name + suffix).rename(aside.path.with_name(aside.path.name + suffix))
+
+    async def later():
+        for _ in range(2):
+            store = await opening(path)
+            await rescued(store)
+            await store.close()
+
+    run(later())
+    assert [json.loads(text)["data"].get("number") for text in texts(path, EVENTS)].count(7) == 1
+    (moved,) = told(path, "lamppost.store.quarantined")
+    assert (moved["file"], moved["reason"]) == (aside.path.name, "a test")
+    assert not (image / "s.db.damaged").exists()
+
+
+@pytest.mark.parametrize("suffix", ["", "-2"])
+def test_a_note_that_was_left_behind_begins_nothing_again(tmp_path, suffix):
+    path = tmp_path / "s.db"
+    damaged(path, spoil=False)
+
+    async def life():
+        store = await opening(path)
+        await rescued(store)
+        await store.close()
+
+    run(life())
+    (moved,) = told(path, "lamppost.store.quarantined")
+    path.with_name("s.db.damaged").write_text(json.dumps({"file": moved["file"] + suffix, "reason": "x"}))
+    if suffix:  # of another file, which is there: it was not told of
+        (tmp_path / (moved["file"] + suffix)).touch()
+    run(life())
+    assert len(texts(path, READINGS)) == COUNT
+    assert len(told(path, "lamppost.store.quarantined")) == (2 if suffix else 1)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "7", "{}", "[" * 5000, '{"file": 7, "reason": ""}', '{"file": "/etc/passwd", "reason": ""}',
+        '{"file": "b.db.quarantine-1", "reason": ""}', '{"file": "s.db.quarantine-1/../../x", "reason": ""}',
+    ],
+)  # fmt: skip
+def test_what_the_note_says_may_be_anything(tmp_path, note):
+    path = tmp_path / "s.db"
+    path.with_name("s.db.damaged").write_text(note)
+    assert quarantine.begun(path) is None
+    assert quarantine.found_in_use(path)
 
 
 def test_it_waits_while_there_is_no_room(tmp_path, monkeypatch):
