@@ -12,6 +12,7 @@ from gateway.store import quarantine, schema
 from gateway.store.ballast import SIZE as BALLAST
 from gateway.store.ballast import Ballast
 from gateway.store.errors import StoreError, advice, legible, outside
+from gateway.store.frames import rotten
 from gateway.store.quarantine import size_of
 from gateway.store.shape import headless
 
@@ -157,7 +158,7 @@ def _why_unusable(path: Path) -> str:
         return "found to be damaged while in use"
     if not path.exists():
         return ""
-    if wrong := headless(path):
+    if wrong := headless(path) or rotten(path):
         return wrong
     try:
         with legible(), contextlib.closing(_plain(path)) as connection:

@@ -80,7 +80,7 @@ def test_the_images_show_what_a_lazier_disk_would_lose(home: Path, tally: Tally)
     trace, judge, _ = lived(home, seed, "NORMAL")
     losing = 0
     for done, (_, found) in enumerate(judged(home, trace, judge, BLIND, chance), 1):
-        losing += bool(found["lost"])
+        losing += bool(found["lost"] or found["corrupt"])
         if done % TOLD == 0:
             tally(times=TOLD)
     tally(note=f"{losing:,} images lost records, as they must")
