@@ -20,7 +20,7 @@ from tests.faults.rows import Tally, size
 from tests.gateway.store_rig import texts
 
 ROOT = Path(__file__).parents[2]
-PARTS = 4  # for two processors
+PARTS = size(4, 10)  # for two processors and more
 TIMES = size(100, 1000) // PARTS
 LINES = 600  # of the longest life: some half a second, and minutes on its own clock
 

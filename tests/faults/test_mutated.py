@@ -131,8 +131,9 @@ def test_a_damaged_file_never_keeps_the_gateway_from_starting(home: Path, part: 
         longest, saved = 0.0, 0
         for _ in range(TIMES):
             place = home / "damaged"
-            shutil.copytree(home / chance.choice(["whole", "used"]), place)
-            what = mutate(place / "s.db", chance)
+            shutil.copytree(home / (life := chance.choice(["whole", "used"])), place)
+            name = "s.db-wal" if life == "used" and chance.random() < 0.3 else "s.db"
+            what = f"{name}: {mutate(place / name, chance)}"
             print(what)
             took, aside = runner.run(up(place / "s.db", epoch))
             assert took < 5, what
