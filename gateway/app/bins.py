@@ -11,9 +11,8 @@ from gateway import config as settings
 from gateway.app.streams import Memory
 from gateway.clock import Instant
 from gateway.control.collection import Bin, Collection, Terms
-from gateway.control.compactor import Compactor, Press
+from gateway.control.compactor import Compactor, Press, Seen, Settings
 from gateway.control.guard import Limits
-from gateway.control.press_seen import Seen, Settings
 from gateway.control.rounds import rounds
 from gateway.reading import Input, Record
 from gateway.store import StoreError

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.control.compactor import limits_of
+from gateway.control.compactor.machine import Machine
+from gateway.control.compactor.seen import Seen, Settings
+from gateway.control.compactor.state import MOVING, Note, Phase
 from gateway.control.guard import Guard, Permissive
-from gateway.control.press import Machine
-from gateway.control.press_seen import Seen, Settings
-from gateway.control.press_state import MOVING, Note, Phase
 from gateway.reading import Input
 
 STROKE = 4.0  # [s] of motor from one end to the other

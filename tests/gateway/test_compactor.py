@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.control.press_seen import Seen, Settings
-from gateway.control.press_state import LOST, MOVING, Kind, Phase
+from gateway.control.compactor.seen import Seen, Settings
+from gateway.control.compactor.state import LOST, MOVING, Kind, Phase
 from gateway.reading import Input, Outcome
 from tests.gateway.press_rig import SETTINGS, STEP, Bench
 
@@ -169,7 +169,7 @@ def test_a_fill_that_nobody_could_measure_counts_neither_way():
     bench.plate.fill = None
     bench.until(Phase.IDLE)
     assert bench.machine.stroke.after is None
-    assert bench.machine.high == 1
+    assert bench.machine.fullness.high == 1
 
 
 def test_only_a_fill_from_after_the_stroke_counts():

@@ -1,13 +1,14 @@
 """The press behind control, desk and journal: recorded before it moves, stopped whatever fails."""
 
 import asyncio
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from drivers.bus import BusError
-from gateway.control.compactor import PERIOD, STOPPING
-from gateway.control.press_state import LOST, MOVING, Kind, Phase
+from gateway.control.compactor.compactor import PERIOD, STOPPING
+from gateway.control.compactor.state import LOST, MOVING, Kind, Phase
 from gateway.ledger.words import explain
 from gateway.reading import Mode, OrderKind, Outcome, SwitchOn
 from tests.gateway.control_rig import transition
@@ -371,7 +372,7 @@ def test_a_person_orders_a_stroke(virtual):
 def test_a_person_may_press_a_full_bin_and_no_rule_may(virtual):
     async def test(yard):
         await yard.rest()
-        yard.press.machine.high = 2
+        yard.press.machine.fullness.high = 2
         await yard.fire()
         await asyncio.sleep(5.0)
         assert yard.moves() == []
@@ -644,10 +645,8 @@ def test_a_sense_that_raises_takes_everything_down_safe(virtual):
         def broken():
             raise RuntimeError("a defect")
 
-        yard.press._press = yard.press._press.__class__(
-            **{name: getattr(yard.press._press, name) for name in yard.press._press.__slots__}
-            | {"see": broken}
-        )
+        stand = yard.press._stand
+        stand.press = replace(stand.press, see=broken)
         await asyncio.wait({yard.supervisor}, timeout=5.0)
         assert yard.motor == 0
         assert yard.supervisor.done()

@@ -4,8 +4,8 @@ import asyncio
 
 from drivers.bus import BusError
 from gateway.clock import LoopClock
-from gateway.control.press_state import Kind, Phase
-from gateway.control.press_wires import Wires
+from gateway.control.compactor.state import Kind, Phase
+from gateway.control.compactor.wires import Wires
 from tests.gateway.press_rig import Bench
 
 

@@ -22,8 +22,8 @@ from gateway.app.hardware import Hardware
 from gateway.app.pole import Pole
 from gateway.clock import LoopClock, Now, Quality
 from gateway.control import Desk
-from gateway.control.compactor import PERIOD
-from gateway.control.press_state import Phase
+from gateway.control.compactor.compactor import PERIOD
+from gateway.control.compactor.state import Phase
 from gateway.health import Health
 from gateway.ledger.chain import Head
 from gateway.ledger.linker import Linker

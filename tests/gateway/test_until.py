@@ -3,9 +3,9 @@
 import pytest
 
 from gateway.clock import Instant, Quality
-from gateway.control import press_memory, shape
+from gateway.control import shape
+from gateway.control.compactor.memory import recall, state
 from gateway.control.guard import Guard, Limits
-from gateway.control.press_memory import recall
 from gateway.control.until import Until, slept
 
 RIGHT, WRONG = Quality.SYNCHRONIZED, Quality.UNSYNCHRONIZED
@@ -66,7 +66,7 @@ def test_a_power_cut_and_a_clock_that_is_set_give_no_press_another_stroke(booted
     """Two strokes in 1970, then a boot whose clock is right: nobody can say that an hour has passed."""
     before, after = Machine(), Machine()
     before.guard.resume([20.0, 10.0], 30.0)
-    kept = press_memory.state(before, at(30.0, 30.0, clock=WRONG))
+    kept = state(before, at(30.0, 30.0, clock=WRONG))
     recall("press", kept, after, at(booted, 3.0, "c", RIGHT if booted == YEARS else WRONG))
     assert after.restored == {"busy": False}
     assert after.guard.started(3.0) == pytest.approx([20.0, 10.0], abs=0.2)
@@ -75,6 +75,6 @@ def test_a_power_cut_and_a_clock_that_is_set_give_no_press_another_stroke(booted
 def test_strokes_age_over_a_restart_in_one_boot_by_the_monotonic_clock():
     before, after = Machine(), Machine()
     before.guard.resume([20.0, 10.0], 30.0)
-    kept = press_memory.state(before, at(30.0, 30.0, clock=WRONG))
+    kept = state(before, at(30.0, 30.0, clock=WRONG))
     recall("press", kept, after, at(YEARS, 1030.0))
     assert after.guard.started(1030.0) == pytest.approx([1020.0, 1010.0], abs=0.2)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from drivers.device import LOGICAL, UNITS, Missing, Quantity
-from gateway.control.press_state import Phase
+from gateway.control.compactor.state import Phase
 from gateway.reading import Lane, Mode, Outcome
 from gateway.web import words
 from gateway.web.markup import join, tag

@@ -15,8 +15,8 @@ from drivers.emulated import EmulatedPins
 from gateway.clock import LoopClock
 from gateway.control import Control, Desk, Permissive
 from gateway.control.compactor import Press, limits_of
-from gateway.control.press_seen import Seen, Settings
-from gateway.control.press_state import Phase
+from gateway.control.compactor.seen import Seen, Settings
+from gateway.control.compactor.state import Phase
 from gateway.reading import (
     Answer,
     Decision,

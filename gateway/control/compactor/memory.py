@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from gateway.clock import Instant, Quality
 from gateway.control import shape
+from gateway.control.compactor.machine import Machine
 from gateway.control.guard import HOUR
-from gateway.control.press import Machine
 from gateway.control.until import slept
 
 _log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from typing import Any
 
 from drivers.device import Actuator, Clock
 from gateway.control.attempt import Pending, attempt, words
+from gateway.control.compactor.machine import Machine
+from gateway.control.compactor.state import Note
 from gateway.control.drive import ANSWER, START, YIELD
-from gateway.control.press import Machine
-from gateway.control.press_state import Note
 from gateway.control.station import OFF_RETRY
 
 Work = Coroutine[Any, Any, None]

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.control.compactor.state import Note, Stroke
 from gateway.control.decisions import ITSELF, By, Scribe
 from gateway.control.guard import Verdict
 from gateway.control.hold import Hold
-from gateway.control.press_state import Note, Stroke
 from gateway.reading import Decision, Event, Outcome
 
 TYPES = {

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from gateway.control.press_seen import Seen, Settings, amperes, dated
-from gateway.control.press_state import Kind, Twice
+from gateway.control.compactor.seen import Seen, Settings, amperes, dated
+from gateway.control.compactor.state import Kind, Twice
 
 CALM = 0.5  # [s] after the motor was let go, in which its current may still flow
 

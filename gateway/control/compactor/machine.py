@@ -4,14 +4,14 @@ Pure: no clock and no wires. It is handed the time [s, monotonic] and what is kn
 motor is to be driven and whether the buzzer sounds. Whatever it must know and does not know stops it.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.control.guard import NOTHING_AGAINST, Guard, Verdict, shown
-from gateway.control.press_seen import Seen, Settings, amperes, dated, number, unknown
-from gateway.control.press_state import (
+from gateway.control.compactor.fullness import Fullness
+from gateway.control.compactor.permit import Permit
+from gateway.control.compactor.seen import Seen, Settings, dated, number
+from gateway.control.compactor.state import (
     BACK,
-    ENOUGH,
     MOVING,
     STARTED,
     Kind,
@@ -21,7 +21,9 @@ from gateway.control.press_state import (
     restored,
     saved,
 )
-from gateway.control.press_watch import Watch
+from gateway.control.compactor.watch import Watch
+from gateway.control.compactor.ways import end_of_pressing, wrong_on_the_way_home
+from gateway.control.guard import NOTHING_AGAINST, Guard, Verdict
 from gateway.reading import Outcome
 
 
@@ -39,16 +41,19 @@ class Machine:
     phase: Phase = Phase.FAULT
     since: float = 0.0
     drive: int = 0
-    high: int = 0
     strokes: int = 0
     stroke: Stroke = field(default_factory=Stroke)
     faults: dict[Kind, str] = field(default_factory=lambda: {Kind.ADRIFT: STARTED})
+    fullness: Fullness = field(init=False)
     _watch: Watch = field(init=False)
+    _permit: Permit = field(init=False)
     _intends: bool = False
     _astray: bool = False  # it has been said that the plate is not at home
 
     def __post_init__(self) -> None:
+        self.fullness = Fullness(self.settings)
         self._watch = Watch(self.settings)
+        self._permit = Permit(self.settings, self.guard, self._watch, self.fullness)
 
     @property
     def buzzer(self) -> bool:
@@ -63,7 +68,7 @@ class Machine:
     @property
     def full(self) -> bool:
         """Whether pressing no longer makes room."""
-        return self.high >= ENOUGH
+        return bool(self.fullness)
 
     @property
     def trouble(self) -> str:
@@ -72,12 +77,13 @@ class Machine:
 
     def save(self) -> dict[str, Any]:
         """Return what must not be forgotten, as JSON can hold it."""
-        under_way = self._intends or self.phase is Phase.WARNING or self.phase in MOVING
-        return saved(under_way or (Kind.ADRIFT in self.faults and self._lost), self.faults, self.high)
+        stroke = self._intends or self.phase is Phase.WARNING or self.phase in MOVING
+        stroke = stroke or (Kind.ADRIFT in self.faults and self._lost)
+        return saved(stroke, self.faults, self.fullness.high)
 
     def restore(self, kept: object) -> None:
         """Go on from what `save` gave, before the first step. Raises ValueError for what it never gave."""
-        faults, self.high = restored(kept)
+        faults, self.fullness.high = restored(kept)
         self.faults |= faults
 
     def forget(self) -> None:
@@ -88,47 +94,12 @@ class Machine:
 
     def may_begin(self, now: float, seen: Seen, by_hand: bool = False) -> Verdict:
         """Return every reason against a stroke now. That the bin is full is one, but not for a person."""
-        reasons, kinds = self._unfit(now, seen := seen.within(self.settings.max_age))
-        home, battery, floor = seen.home, seen.battery, self.settings.floor
-        if self.phase is Phase.FAULT:
-            reasons.append(f"it is out of order: {self.trouble}")
-            kinds.append("fault")
-        if home.value is False:
-            reasons.append(f"the plate is not at home ({home.name} = false)")
-            kinds.append("home")
-        volts = number(battery)
-        if floor is not None and volts is not None and battery is not None and not volts >= floor:
-            reasons.append(f"{battery.name} is {shown(volts)}, and must be {floor:g} to begin")
-            kinds.append("battery")
-        if self.full and not by_hand:
-            reasons.append(f"{ENOUGH} strokes in a row left it {self.settings.full:g} % full or more")
-            kinds.append("full")
-        return _joined(self.guard.may_turn_on(now), reasons, kinds, seen)
+        trouble = self.trouble if self.phase is Phase.FAULT else None
+        return self._permit.to_begin(now, seen.within(self.settings.max_age), trouble, by_hand)
 
     def may_clear(self, now: float, seen: Seen) -> Verdict:
         """Return every reason against clearing a fault and bringing the plate home, by a person's word."""
-        reasons, kinds = self._unfit(now, seen := seen.within(self.settings.max_age))
-        if self.phase is not Phase.FAULT:
-            reasons.append("it is in order")
-            kinds.append("order")
-        verdict = self.guard.may_turn_on(max(now, self.guard.ready))  # time alone is not against it
-        return _joined(verdict, reasons, kinds, seen)
-
-    def _unfit(self, now: float, seen: Seen) -> tuple[list[str], list[str]]:
-        """Return the reasons, and their kinds, that are against any movement of a press that stands."""
-        watched = (*seen.watched, *([seen.battery] if seen.battery else []))
-        reasons = unknown(watched)
-        kinds = [f"{each.name} unknown" for each in watched if each.value is None]
-        if seen.both_ends:
-            reasons.append("no plate is at both ends")
-            kinds.append("ends")
-        if not self._watch.calm(now, seen):
-            reasons.append("its motor has only just been let go, or is not known to stand")
-            kinds.append("rest")
-        elif (current := amperes(seen)) is not None and current > self.settings.idle:
-            reasons.append(f"{current:.1f} A flow although nothing drives the motor")
-            kinds.append("current")
-        return reasons, kinds
+        return self._permit.to_clear(now, seen.within(self.settings.max_age), self.phase is Phase.FAULT)
 
     # How it begins
 
@@ -181,7 +152,8 @@ class Machine:
             return [self._fail(now, *wrong, seen.verdict)]
         match self.phase:
             case Phase.IDLE:
-                return self._wait(seen)
+                self.fullness.look(number(seen.fill))
+                return []
             case Phase.WARNING:
                 return self._warn(now, seen)
             case Phase.MEASURING:
@@ -198,15 +170,7 @@ class Machine:
 
     def against(self, now: float, seen: Seen) -> Verdict:
         """Return every reason for which it may not go on with what it has begun."""
-        seen = seen.within(self.settings.max_age)
-        reasons = unknown(seen.watched)
-        return _joined(self.guard.must_turn_off(now), reasons, ["unknown"] if reasons else [], seen)
-
-    def _wait(self, seen: Seen) -> list[Note]:
-        fill = number(seen.fill)
-        if fill is not None and fill < self.settings.emptied:
-            self.high = 0
-        return []
+        return self._permit.to_go_on(now, seen.within(self.settings.max_age))
 
     def _stay(self, now: float, seen: Seen) -> list[Note]:
         """Stay in fault. A plate whose place nobody knew is in order once it shows itself at home."""
@@ -248,22 +212,11 @@ class Machine:
         return self._press(now, seen) if self.phase is Phase.PRESSING else self._return(now, seen)
 
     def _press(self, now: float, seen: Seen) -> list[Note]:
-        lasted, load = now - self.since, self._watch.load(now, seen)
-        if lasted >= self.settings.leave and seen.home.value is True:
-            said = f"{seen.home.name} says home after {lasted:.1f} s of pressing"
-            return [
-                self._fail(
-                    now, Kind.SWITCHES, f"{said}: it is stuck, or the plate does not move", seen.verdict
-                )
-            ]
-        if seen.end_made:
-            self._turn(now, "the end switch")
-        elif load >= self.settings.limit:
-            self._turn(now, f"the current limit ({load:.1f} A)")
-        elif lasted >= self.settings.press:
-            self._turn(now, "the time limit")
-        elif dead := self._watch.dead(now, seen):
-            return [self._fail(now, *dead, seen.verdict)]
+        match end_of_pressing(now, now - self.since, seen, self._watch):
+            case str(ended):
+                self._turn(now, ended)
+            case (kind, why):
+                return [self._fail(now, kind, why, seen.verdict)]
         return []
 
     def _turn(self, now: float, ended: str) -> None:
@@ -272,25 +225,11 @@ class Machine:
         self._turn_to(Phase.TURNING, now)
 
     def _return(self, now: float, seen: Seen) -> list[Note]:
-        lasted, load = now - self.since, self._watch.load(now, seen)
+        lasted = now - self.since
         if seen.home.value is True:
             return [self._arrive(now, lasted, seen)]
-        if load >= self.settings.limit:
-            said = f"{load:.1f} A flowed on the way home, and {self.settings.limit:g} is the limit"
-            return [self._fail(now, Kind.JAMMED, said, seen.verdict)]
-        if seen.end_made and lasted >= self.settings.leave:
-            said = f"the end switch is made after {lasted:.1f} s of returning"
-            return [
-                self._fail(
-                    now, Kind.SWITCHES, f"{said}: it is stuck, or the plate does not move", seen.verdict
-                )
-            ]
-        if lasted >= self.settings.back:
-            return [
-                self._fail(now, Kind.JAMMED, f"the plate was not at home after {lasted:.1f} s", seen.verdict)
-            ]
-        dead = self._watch.dead(now, seen)
-        return [self._fail(now, *dead, seen.verdict)] if dead else []
+        wrong = wrong_on_the_way_home(now, lasted, seen, self._watch)
+        return [self._fail(now, *wrong, seen.verdict)] if wrong else []
 
     def _arrive(self, now: float, lasted: float, seen: Seen) -> Note:
         self.stroke.returned, self.drive = lasted, 0
@@ -310,15 +249,12 @@ class Machine:
         return self._weigh(now, None) if now >= ready + self.settings.measure else []
 
     def _weigh(self, now: float, fill: float | None) -> list[Note]:
-        """Count what the stroke has left; one that nobody could measure counts neither way."""
-        full, self.stroke.after = self.full, fill
-        if fill is not None:
-            self.high = min(ENOUGH, self.high + 1) if fill >= self.settings.full else 0
+        """Count what the stroke has left, as far as it could be measured."""
+        self.stroke.after, full = fill, self.fullness.learn(fill)
         self.clear(now)
         notes = [Note(None, (f"it pressed until {self.stroke.ended}",), event="stroke")]
-        if self.full and not full:
-            said = f"{ENOUGH} strokes in a row left it {self.settings.full:g} % full or more"
-            notes.append(Note(None, (said,), event="full"))
+        if full:
+            notes.append(Note(None, (str(self.fullness),), event="full"))
         return notes
 
     # How it ends otherwise
@@ -341,13 +277,3 @@ class Machine:
 
     def _turn_to(self, phase: Phase, now: float) -> None:
         self.phase, self.since = phase, now
-
-
-def _joined(verdict: Verdict, reasons: list[str], kinds: list[str], seen: Seen) -> Verdict:
-    """Return *verdict* with more reasons, and with all that was seen."""
-    return replace(
-        verdict,
-        reasons=(*verdict.reasons, *reasons),
-        kinds=verdict.kinds | frozenset(kinds),
-        inputs=tuple(dict.fromkeys((*verdict.inputs, *seen.verdict.inputs))),
-    )
