@@ -167,7 +167,7 @@ def _backtest(asked: argparse.Namespace) -> int:
 
 
 def _score(asked: argparse.Namespace) -> int:
-    from gateway.app.score import score
+    from gateway.app.score.command import score
 
     span = (asked.since, asked.until)
     return _looked(partial(score, asked.store, asked.rule, asked.window, span, asked.actions, _rows(asked)))

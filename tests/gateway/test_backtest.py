@@ -309,7 +309,7 @@ def test_the_picture_shows_shares_and_crosses():
 def test_it_needs_no_daemon():
     """What runs the gateway, or talks to anybody, is not even imported."""
     code = (
-        "import sys, gateway.app.backtest, gateway.app.score, gateway.app.report\n"
+        "import sys, gateway.app.backtest, gateway.app.score.command, gateway.app.report\n"
         "bad = {'gateway.app.daemon', 'gateway.mqtt', 'gateway.web', 'aiomqtt', 'fastapi', 'pyvrp'}\n"
         "print(sorted(bad & set(sys.modules)))"
     )

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from drivers.device import Quantity
-from gateway.app.score import Act, paired, targets
+from gateway.app.score.acts import Act, targets
+from gateway.app.score.pairs import paired
 from gateway.app.streams import MADE_FROM, described
 from gateway.cli import main
 from gateway.clock import Instant, LoopClock, Quality
