@@ -29,6 +29,7 @@ from gateway.reading import (
 )
 
 SIREN, MOTOR = 5, 6
+STROKE = SwitchOn("motor", 4.0)
 START = 1_700_000_000.0  # [s, Unix] when the loop's time is 0
 GRANT = Grant("ada", "a trial", START + 1e7)
 

@@ -10,9 +10,7 @@ import pytest
 
 from gateway.clock import Instant, Quality
 from gateway.reading import Mode, Outcome, SwitchOn
-from tests.gateway.control_rig import MOTOR, SIREN, START, Rig, instant, transition
-
-STROKE = SwitchOn("motor", 4.0)
+from tests.gateway.control_rig import MOTOR, SIREN, START, STROKE, Rig, instant, transition
 
 
 async def _again(rig, *firing, **options):
