@@ -25,21 +25,19 @@ class Header(Section):
     chip: str = "/dev/gpiochip0"
 
 
-class Pins(Section):
+class Lender(Section):
+    """A part on an I2C bus that lends something to devices."""
+
+    id: str
+    driver: str
+    bus: str
+    address: BusAddress | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Pins(Lender):
     """Lines beside the header's: those of an expander on an I2C bus."""
 
-    id: str
-    driver: str
-    bus: str
-    address: BusAddress | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
 
-
-class Adc(Section):
+class Adc(Lender):
     """A converter on an I2C bus, whose channels other devices use."""
-
-    id: str
-    driver: str
-    bus: str
-    address: BusAddress | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
