@@ -38,6 +38,13 @@ def test_a_valid_range_is_in_metres(status):
     assert decode(result(status, 1234)) == pytest.approx(1.234)
 
 
+@pytest.mark.parametrize("raw", [0xFFFF, 0xFFE2, 0x8000])
+def test_a_target_nearer_than_nothing_is_not_65_metres_away(raw):
+    """The range has a sign, and a valid status says nothing of it: -1, -30 and -32768 mm."""
+    assert decode(result(9, raw)) is Missing.OUT_OF_RANGE
+    assert decode(result(9, 0)) == 0.0
+
+
 @pytest.mark.parametrize(
     ("status", "reason"),
     [

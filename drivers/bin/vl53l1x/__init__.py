@@ -218,8 +218,13 @@ async def _is_sister(bus: I2C, address: int) -> bool:
 
 
 def decode(raw: bytes) -> float | Missing:
-    """Convert the bytes from RESULT on to m; status first, range (mm) in the last two."""
+    """Convert the bytes from RESULT on to m; status first, range (mm) in the last two.
+
+    The range has a sign (as in ST's full driver, STSW-IMG007): a target right before the window may come out
+    a little below 0, with a valid status. Without the sign it would be 65.5 m away.
+    """
     status = raw[0] & 0x1F
     if status != VALID:
         return STATUSES.get(status, Missing.FAULT)
-    return int.from_bytes(raw[13:15]) / 1000
+    millimetres = int.from_bytes(raw[13:15], signed=True)
+    return millimetres / 1000 if millimetres >= 0 else Missing.OUT_OF_RANGE
