@@ -173,6 +173,26 @@ def test_a_brown_out_is_seen_by_its_empty_frames(bench: Bench):
     assert bench.missing(after=2.0) == dict.fromkeys(ALL, Missing.SENTINEL)
 
 
+def test_the_half_minute_after_an_empty_frame_is_not_believed(bench: Bench):
+    """The sampler need not have noticed: a frame in time, an empty one, and full ones of a cold fan."""
+    bench.start()
+    assert bench.missing(after=31.0) == {}
+    bench.chip.power_cycle()
+    assert bench.missing(after=4.0) == dict.fromkeys(ALL, Missing.SENTINEL)
+    for after in (3.0, 25.0):
+        assert bench.missing(after=after) == dict.fromkeys(ALL, Missing.WARMING_UP)
+    assert bench.missing(after=3.0) == {}
+
+
+def test_a_dead_laser_is_not_for_ever_warming_up(bench: Bench):
+    bench.start()
+    bench.chip.power_cycle()
+    bench.chip.stuck = True
+    bench.clock.now += 31.0
+    for _ in range(3):
+        assert bench.missing(after=5.0) == dict.fromkeys(ALL, Missing.SENTINEL)
+
+
 def test_wrong_checksum(bench: Bench):
     bench.start()
     bench.chip.corrupt = 1

@@ -38,6 +38,7 @@ class Driver:
         self._address = address
         self._clock = clock
         self._next = self._warm = float("-inf")
+        self._emptied = float("-inf")  # when the latest empty frame came
 
     async def start(self) -> None:
         """Read one frame, to see that it is one. The part has no power switch: it may be warm already."""
@@ -45,11 +46,20 @@ class Driver:
         self._warm = self._clock.monotonic() + _WARM_UP
 
     async def measure(self) -> Values:
-        """Read the newest frame, a second after the last at the earliest."""
+        """Read the newest frame, a second after the last at the earliest.
+
+        An empty one comes from a part that has just got its power: what follows is not believed for as long
+        as after a start.
+        """
         raw = await self._frame()
         check(raw)
         values = decode(raw)
-        if self._clock.monotonic() < self._warm:
+        now = self._clock.monotonic()
+        empty = Missing.SENTINEL in values.values()
+        warming = now < (self._warm if empty else max(self._warm, self._emptied + _WARM_UP))
+        if empty:
+            self._emptied = now
+        if warming:
             return {q: v if v is Missing.FAULT else Missing.WARMING_UP for q, v in values.items()}
         return values
 
