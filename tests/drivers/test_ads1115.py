@@ -17,6 +17,7 @@ from drivers.bus import BusError, NoAcknowledge
 from drivers.device import DeviceError, Missing, Quantity, WrongDevice
 from drivers.emulated import EmulatedAnalog, EmulatedI2C
 from gateway.clock import LoopClock
+from tests.drivers.test_ms58xx import Queue
 from tests.drivers.test_sweep import Constant
 
 V = Quantity.VOLTAGE
@@ -213,18 +214,25 @@ def test_many_borrowers_never_mix_their_channels(virtual):
     virtual(main())
 
 
-def test_a_conversion_given_up_half_way_does_not_spoil_the_next(virtual):
-    """A deadline passes in the middle: the part still converts the old channel, deaf to a second start."""
+@pytest.mark.parametrize("queue", [0.0, 0.1])
+def test_a_conversion_given_up_half_way_does_not_spoil_the_next(virtual, queue):
+    """A deadline passes in the middle: the part still converts the old channel, deaf to a second start.
+
+    Where others use the bus too, it began only after the *queue*.
+    """
 
     async def main():
         clock = LoopClock()
         chip = Emulated(clock)
         chip.inputs = [1.0, 2.0, 3.0, 0.5]
-        channels = Channels(EmulatedI2C({0x48: chip}), 0x48, clock, Options(rate=8))
+        bus = Queue(EmulatedI2C({0x48: chip}))
+        channels = Channels(bus, 0x48, clock, Options(rate=8))
         await channels.start()
+        bus.queue = queue
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
+            async with asyncio.timeout(queue + 0.01):
                 await channels.voltage(1)
+        bus.queue = 0.0
         return await channels.voltage(2)
 
     assert virtual(main()) == pytest.approx(3.0, abs=0.0001)

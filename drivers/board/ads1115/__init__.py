@@ -111,8 +111,10 @@ class Channels:
 
     async def _convert(self, config: int) -> int:
         await self._clock.sleep(max(0.0, self._free - self._clock.monotonic()))  # one given up half-way
-        self._free = self._clock.monotonic() + self._takes
-        await self._write(_CONFIG, config | _START)
+        try:
+            await self._write(_CONFIG, config | _START)
+        finally:  # the part begins when the transfer ends, which on a busy bus is late
+            self._free = self._clock.monotonic() + self._takes
         await self._until_idle(config)
         code = await self._read(_CONVERSION)
         self._check(await self._read(_CONFIG), config)  # last: a part without power gives 0, as a true 0 V
