@@ -164,6 +164,7 @@ def test_the_calibration_is_applied(clock, chip):
         ({"zero_y": 2.1}, "zero_x"),
         ({"zero_z": float("nan")}, "zero_x"),
         ({"span_x": 0.5}, "span_x"),
+        ({"span_y": 1.2}, "span_x"),
         ({"turn_zero_z": 26.0}, "turn_zero_x"),
         ({"turn_zero_x": float("nan")}, "turn_zero_x"),
     ],
