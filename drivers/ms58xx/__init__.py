@@ -80,16 +80,22 @@ class Port:
 
     async def prom(self, count: int) -> tuple[int, ...]:
         """Return the first *count* words of the PROM: 7 are the calibration, the 8th has an MS5803's CRC."""
-        raw = [
-            await self._bus.transfer(self._address, bytes([_READ_PROM + 2 * at]), 2) for at in range(count)
-        ]
-        return tuple(int.from_bytes(word) for word in raw)
+        return tuple([await self._word(at) for at in range(count)])
 
-    async def results(self) -> tuple[int, int]:
-        """Convert pressure and temperature. Raises DeviceError when neither conversion gave anything."""
+    async def results(self, words: Sequence[int]) -> tuple[int, int]:
+        """Convert pressure and temperature of the part with the PROM *words*.
+
+        Raises DeviceError when neither conversion gave anything, and when word 1 is another now: the part
+        lost power and has not loaded its PROM, or another part was put into its place since. It would
+        convert, and these words would make a plausible depth of it.
+        """
         pressure, temperature = await self._convert(_PRESSURE), await self._convert(_TEMPERATURE)
         if {pressure, temperature} <= _NO_RESULT:
             raise DeviceError("both conversions gave nothing: the part hangs, or lost power")
+        found = await self._word(1)
+        if found != words[1]:
+            was = f"{words[1]:#06x}, is {found:#06x}"
+            raise DeviceError(f"PROM word 1 was {was}: was power lost, or is it another part?")
         return pressure, temperature
 
     async def behaves(self) -> bool:
@@ -110,6 +116,9 @@ class Port:
             self._free = self._clock.monotonic() + self._takes
         await self._clock.sleep(self._takes)
         return await self._read()
+
+    async def _word(self, at: int) -> int:
+        return int.from_bytes(await self._bus.transfer(self._address, bytes([_READ_PROM + 2 * at]), 2))
 
     async def _read(self) -> int:
         return int.from_bytes(await self._bus.transfer(self._address, bytes([_READ_ADC]), 3))

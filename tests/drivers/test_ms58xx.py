@@ -192,6 +192,30 @@ def test_the_chip_forgets_what_it_loaded_without_power(rig: Rig, clock: VirtualC
     assert rig.chip.transfer(b"\xa2", 2) == b"\0\0"
 
 
+@pytest.mark.parametrize("wait", [0.01, 60.0])
+def test_power_lost_between_two_measurements_is_seen(rig: Rig, clock: VirtualClock, wait: float):
+    """Until a reset the part may not have loaded its PROM."""
+    driver = rig.driver()
+    run(started(driver))
+    rig.chip.power_cycle()
+    clock.now += wait
+    with pytest.raises(DeviceError, match="is 0x0000: was power lost"):
+        run(driver.measure())
+    assert run(started(driver))[P] == pytest.approx(1013.25, abs=0.2)
+
+
+def test_another_part_in_its_place_is_not_read_with_the_old_words(rig: Rig):
+    """Exchanged between two measurements, and reset by whoever tried it out."""
+    driver = rig.driver()
+    run(started(driver))
+    first, second, *rest = rig.chip.prom
+    seal = import_module(f"drivers.flood.{rig.name}.chip").sealed
+    rig.chip.prom = seal((first, second + 700, *rest))
+    with pytest.raises(DeviceError, match="another part"):
+        run(driver.measure())
+    assert run(started(driver))[P] == pytest.approx(1013.25, abs=0.2)
+
+
 def test_not_started_is_an_error(rig: Rig):
     with pytest.raises(DeviceError, match="not started"):
         run(rig.driver().measure())

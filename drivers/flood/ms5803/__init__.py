@@ -63,11 +63,11 @@ class Driver:
     async def measure(self) -> Values:
         """Convert pressure and temperature, 21 ms at the default oversampling.
 
-        Raises DeviceError when neither conversion gave anything.
+        Raises DeviceError when neither conversion gave anything, or its PROM is not that of the start.
         """
         if not self._words:
             raise DeviceError("not started: the calibration of this MS5803 is not known")
-        return decode(*await self._port.results(), self._words, self._options)
+        return decode(*await self._port.results(self._words), self._words, self._options)
 
     async def stop(self) -> None:
         """Nothing: the part sleeps."""
