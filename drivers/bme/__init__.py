@@ -6,10 +6,11 @@ The datasheets are named in the drivers. Calibration words and formulas are each
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from drivers.device import Missing, Quantity, WrongDevice
+from drivers.device import DeviceError, Missing, Quantity, WrongDevice
 
 CHIP_ID, RESET = 0xD0, 0xE0  # registers of all of them
 RESET_WORD, FORCED = 0xB6, 0x01
+SAMPLE = 6  # bytes of the calibration that tell one part from another
 OVERSAMPLING = {1: 1, 2: 2, 4: 3, 8: 4, 16: 5}  # factor to code
 _NAMES = {0x56: "BMP280", 0x57: "BMP280", 0x58: "BMP280", 0x60: "BME280", 0x61: "BME680 or BME688"}
 _SKIPPED_20, _SKIPPED_16 = 0x80000, 0x8000  # what the data registers hold without a result
@@ -34,6 +35,18 @@ def identify(chip_id: int, wanted: int, name: str) -> None:
         cousin = _NAMES.get(chip_id)
         hint = f", which is a {cousin}" if cousin else ""
         raise WrongDevice(f"chip id {chip_id:#04x}{hint}; a {name} has {wanted:#04x}")
+
+
+def same(then: bytes, now: bytes) -> None:
+    """Raise DeviceError unless the calibration still begins with the bytes that it had at the start.
+
+    A part that was exchanged between two measurements measures as well as its predecessor, whose words would
+    make plausible numbers of its codes.
+    """
+    if now != then[:SAMPLE]:
+        raise DeviceError(
+            f"its calibration begins with {now.hex()}, not {then[:SAMPLE].hex()}: another part?"
+        )
 
 
 def codes(raw: bytes) -> Codes:

@@ -79,6 +79,7 @@ class Driver:
         self._ctrl_hum, self._ctrl_meas = code, code << 5 | code << 2
         self._longest = duration(options.oversampling) + options.heating * 1.05
         self._calibration: Calibration | None = None
+        self._burnt = b""
         self._variant = _BME688
         self._air = 25.0  # by which the heater is set: the air's temperature when it was last measured
 
@@ -88,8 +89,11 @@ class Driver:
         (chip,), (variant,) = await self._read(CHIP_ID, 1), await self._read(_VARIANT, 1)
         identify(chip, variant)
         await self.stop()
-        words = [await self._read(start, count) for start, count in ((0x8A, 23), (0xE1, 14), (0x00, 5))]
-        self._calibration, self._variant = parse(*words), variant
+        words = [
+            await self._read(start, count)
+            for start, count in ((_CALIBRATION_1, 23), (_CALIBRATION_2, 14), (_HEATER_CALIBRATION, 5))
+        ]
+        self._calibration, self._variant, self._burnt = parse(*words), variant, words[0]
 
     async def measure(self) -> Values:
         """Make one forced measurement: 0.2 s with the default options."""
@@ -102,6 +106,7 @@ class Driver:
         await self._clock.sleep(self._longest)
         raw = await self._result()
         await self._check(settings)
+        bme.same(self._burnt, await self._read(_CALIBRATION_1, bme.SAMPLE))
         values = decode(raw, self._calibration, self._variant)
         air = values[_Q.TEMPERATURE]
         self._air = air if isinstance(air, float) else 25.0

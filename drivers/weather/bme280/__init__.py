@@ -7,6 +7,7 @@ it sleeps between measurements, so that it does not warm itself.
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from drivers import bme
 from drivers.bme import CHIP_ID, FORCED, OVERSAMPLING, RESET, RESET_WORD, codes, identify, judged
 from drivers.bus import I2C, BusError
 from drivers.device import Clock, DeviceError, Missing, Quantity, Values
@@ -50,6 +51,7 @@ class Driver:
         self._ctrl_hum, self._ctrl_meas = code, code << 5 | code << 2
         self._longest = (1.25 + 3 * 2.3 * options.oversampling + 2 * 0.575) / 1000  # 9.1
         self._calibration: Calibration | None = None
+        self._trimmed = b""
 
     async def start(self) -> None:
         """Identify the part, reset it, and read its calibration once it has copied that from its memory."""
@@ -60,7 +62,7 @@ class Driver:
         await self._until_clear(_IM_UPDATE, "its calibration was not copied from its memory")
         await self._write(_CONFIG, 0)  # no filter; the standby time is for a mode that is not used
         low, high = await self._read(_CALIBRATION_TP, 26), await self._read(_CALIBRATION_H, 7)
-        self._calibration = parse(low, high)
+        self._calibration, self._trimmed = parse(low, high), low
 
     async def measure(self) -> Values:
         """Make one forced measurement: 9.3 ms at the longest without oversampling, 113 ms with 16 times."""
@@ -73,7 +75,9 @@ class Driver:
         if (hum & 0x07, meas & 0xFC) != (self._ctrl_hum, self._ctrl_meas):
             raise DeviceError("the part lost its settings in the middle of a measurement: was power lost?")
         # One burst, or the part may change a value between its bytes (4.1).
-        return decode(await self._read(_DATA, 8), self._calibration)
+        raw = await self._read(_DATA, 8)
+        bme.same(self._trimmed, await self._read(_CALIBRATION_TP, bme.SAMPLE))
+        return decode(raw, self._calibration)
 
     async def stop(self) -> None:
         """Reset the part: it sleeps from then on."""
