@@ -187,11 +187,13 @@ class Life:
 
     def _told(self) -> Lived:
         world, records = self.world, sum(self.subscriber.highs.values())
-        for what, often in (("records", records), ("moves of a pin", self.pins.moves), ("events", world.steps),
-                            ("processes", world.process), ("seconds", round(world.now))):  # fmt: skip
-            world.count("judged", what, often)
         for fault, often in self._faults.items():
             world.count("chips", fault, often)
+        world.count("judged", "records", records)
+        world.count("judged", "moves of a pin", self.pins.moves)
+        world.count("judged", "events", world.steps)
+        world.count("judged", "processes", world.process)
+        world.count("judged", "virtual seconds", round(world.now))
         return Lived(
             seed=world.seed,
             digest=world.digest.hexdigest(),

@@ -18,11 +18,11 @@ _BURIAL = 600.0  # [s] of its own time that a dead process' tasks may take to en
 
 _TASKS = 200  # that are kept in mind before it is looked which have ended
 
-_INSTANT = 8e-10  # [s] that a timer may be early, else one a billionth of a second ahead is due, and time stands
+_INSTANT = 8e-10  # [s] that a timer may be early: less than the step by which time goes on
 
 
 class Call:
-    """What asyncio calls a handle: something to be called, at *time* or at the next turn, unless cancelled."""
+    """What asyncio calls a handle: something to be called, at *time* or at the next turn."""
 
     __slots__ = ("args", "callback", "context", "time")
 
@@ -121,7 +121,7 @@ class Loop(asyncio.BaseEventLoop):
                 call.context.run(call.callback, *call.args)
         except (SystemExit, KeyboardInterrupt):
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # as asyncio does: whatever a callback raises
             self.call_exception_handler({"exception": error})
 
     def _count(self, busy: bool) -> None:

@@ -1,4 +1,4 @@
-"""Lives through many seeds in several processes; says how far it is, and in the end what was put upon them."""
+"""Lives through many seeds in several processes; says how far it is, and what was put upon them."""
 
 import gc
 import os
@@ -16,7 +16,7 @@ from tests.simulator.setting import Setting, folder, prepare
 from tests.simulator.world import Caught
 
 CHUNK = 100
-"""Seeds that a process lives through. What their lives leave behind is not collected, it goes with the process."""
+"""Seeds that a process lives through. Their garbage is not collected, it goes with the process."""
 
 STEPS = 20
 """How often it is said how far it is."""
@@ -31,14 +31,15 @@ class Part(NamedTuple):
 
 
 def many(first: int, last: int, jobs: int) -> bool:
-    """Live through all seeds, both ends included; say which failed and how to see it again. False: one did."""
+    """Live through all seeds, both ends included; say which failed and how to see it again: then False."""
     began, done, failed, tally = time.monotonic(), 0, 0, Counter[tuple[str, str]]()
     total = last - first + 1
     for part in _parts(first, last, jobs):
         before, done, failed = done, done + part.lives, failed + len(part.problems)
         tally.update(part.tally)
         for seed, problem in part.problems:
-            print(f"seed {seed} FAILED: {problem}\n    python -m tests.simulator --seed {seed} --trace", flush=True)
+            print(f"seed {seed} FAILED: {problem}")
+            print(f"    python -m tests.simulator --seed {seed} --trace", flush=True)
         if done * STEPS // total > before * STEPS // total and done < total:
             print(_progress(done, total, failed, time.monotonic() - began), flush=True)
     seconds = time.monotonic() - began
@@ -68,8 +69,8 @@ def _parts(first: int, last: int, jobs: int) -> Iterator[Part]:
     running: dict[Connection, tuple[BaseProcess, range]] = {}
     with folder() as place, quiet():
         setting = prepare(place)
-        with Caught():
-            live(0, setting, place)  # whatever is only loaded or worked out once is so before the processes fork
+        with Caught():  # what is loaded or worked out only once is so before the processes begin
+            live(0, setting, place)
         gc.freeze()
         while waiting or running:
             while waiting and len(running) < jobs:

@@ -60,8 +60,8 @@ class Process:
         try:
             await self._start(clock)
         except StoreError as error:  # the daemon ends, and is started again
-            why = str(error).replace(f"{self._settings.path.parent}/", "")  # the folder is another in each run
-            self.world.note(f"the store cannot be used: {why}")
+            folder = f"{self._settings.path.parent}/"  # it is another in each run
+            self.world.note(f"the store cannot be used: {str(error).replace(folder, '')}")
             await self._within(self.pole.stop)
             return False
         await self._main(self)
