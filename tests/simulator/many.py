@@ -1,7 +1,6 @@
 """Lives through many seeds in several processes; says how far it is, and what was put upon them."""
 
 import gc
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -105,7 +104,7 @@ def _ended(connection: Connection, process: BaseProcess, seeds: range) -> Part:
 
 def _live(seeds: range, setting: Setting, place: Path, connection: Connection) -> None:
     """Live through *seeds* in a folder of one's own, and tell what became of them."""
-    own, tally, problems = place / str(os.getpid()), Counter[tuple[str, str]](), list[tuple[int, str]]()
+    own, tally, problems = place / str(seeds[0]), Counter[tuple[str, str]](), list[tuple[int, str]]()
     own.mkdir()
     for seed in seeds:
         with Caught() as caught:
