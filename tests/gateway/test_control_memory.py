@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from gateway.clock import Instant, Quality
+from gateway.control import control, output, station
 from gateway.reading import Mode, Outcome, SwitchOn
 from tests.gateway.control_rig import MOTOR, SIREN, START, STROKE, Rig, instant, transition
 
@@ -176,7 +177,11 @@ def test_leases_modes_and_shelves_go_on(virtual):
 
 
 @pytest.mark.parametrize("saved", [None, [], "", {}, 3, {"format": 1}, {"format": 2}, {"time": "x"}])
-def test_what_was_never_saved_is_refused_and_begins_anew_with_nothing_to_spend(virtual, saved):
+def test_what_was_never_saved_is_refused_and_begins_anew_with_nothing_to_spend(virtual, saved, monkeypatch):
+    """Nothing is judged by the turns in which nothing happens, so there are fewer."""
+    for module in (control, output, station):
+        monkeypatch.setattr(module, "IDLE", 20.0)
+
     async def main():
         rig = Rig(per_hour=3)
         rig.know("flood")

@@ -512,7 +512,7 @@ def test_a_port_that_is_taken_is_said_and_the_rest_runs(daemon, tmp_path):
 
 def test_the_demo_delivers_every_record_and_says_so():
     pytest.importorskip("iotcore")
-    command = [sys.executable, "-m", "gateway", "demo", "--for", "6", "--json"]
+    command = [sys.executable, "-m", "gateway", "demo", "--for", "3", "--json"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=50)
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert '"held": 0' in ended.stdout

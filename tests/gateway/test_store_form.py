@@ -71,7 +71,7 @@ def spelled(record):
         return None
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(RECORDS, min_size=1, max_size=4))
 def test_a_row_is_the_text_of_its_record_or_there_is_no_row(records):
     """Each is packed three times, so that its form is met, made, and used again."""

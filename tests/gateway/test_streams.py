@@ -245,13 +245,18 @@ def lived(folder: Path, name: str, restarts: Mapping[float, Restart], every: flo
     return list(run(life(pole, 330, every, restarts)))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What is said without a restart."""
+    return lived(tmp_path_factory.mktemp("whole"), "whole", {})
+
+
 @pytest.mark.parametrize("how", [orderly, rebooted, reloaded])
 @pytest.mark.parametrize("when", [(1, 10, 19), (20, 22, 23, 81, 82), (139, 140, 200), (319, 321, 322)])
-def test_a_restart_changes_nothing_that_is_said(tmp_path, how, when):
+def test_a_restart_changes_nothing_that_is_said(tmp_path, undisturbed, how, when):
     """Also while a period ends, in the seconds that its last reading may take, in the middle of a gap."""
-    whole = lived(tmp_path, "whole", {})
-    assert len(whole) > 150
-    assert differences(whole, lived(tmp_path, "parts", dict.fromkeys(when, how))) == []
+    assert len(undisturbed) > 150
+    assert differences(undisturbed, lived(tmp_path, "parts", dict.fromkeys(when, how))) == []
 
 
 def test_what_was_remembered_a_while_ago_is_brought_up_to_date_by_stored_readings(tmp_path):
