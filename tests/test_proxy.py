@@ -100,7 +100,7 @@ def test_a_delay_holds_up_but_does_not_limit(proxy: Proxy) -> None:
         began = time.monotonic()
         found.sendall(b"x" * 200_000)
         assert len(exactly(found, 200_000)) == 200_000
-    assert 0.2 <= time.monotonic() - began < 1.0
+    assert 0.2 <= time.monotonic() - began < 2.0, "not once for each of 13 pieces, there and back"
 
 
 def test_a_slow_line_has_its_rate(proxy: Proxy) -> None:
@@ -109,7 +109,7 @@ def test_a_slow_line_has_its_rate(proxy: Proxy) -> None:
         began = time.monotonic()
         found.sendall(b"x" * 40_000)
         assert len(exactly(found, 40_000)) == 40_000
-        assert 0.3 <= time.monotonic() - began < 1.5
+        assert 0.3 <= time.monotonic() - began < 4.0
 
 
 def test_what_is_swallowed_was_heard_and_the_connection_is_reset_later(proxy: Proxy, echo: Echo) -> None:

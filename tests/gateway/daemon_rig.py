@@ -61,7 +61,7 @@ interval = "100ms"
 """
 
 
-def until(true: Callable[[], Any], seconds: float = 15.0) -> Any:
+def until(true: Callable[[], Any], seconds: float = 40.0) -> Any:
     """Wait until *true*, and return what it gave. Fails after *seconds*."""
     deadline = time.monotonic() + seconds
     while not (found := true()):

@@ -108,7 +108,7 @@ async def running(settings: Mqtt, outbox: Outbox, **shapes: Any) -> AsyncIterato
         await task
 
 
-async def until(condition: Callable[[], object], within: float = 10.0) -> None:
+async def until(condition: Callable[[], object], within: float = 40.0) -> None:
     """Return when *condition* is true; fail when it is not *within* seconds."""
     deadline = time.monotonic() + within
     while not condition():

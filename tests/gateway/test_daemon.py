@@ -101,7 +101,7 @@ def test_a_broker_that_is_killed_loses_nothing_of_what_the_daemon_has_accepted(d
     broker.start()
     assert collector.subscribed.wait(10)
     lanes = process.lanes()
-    until(lambda: collector.has(lanes), 20)
+    until(lambda: collector.has(lanes))
     process.stop()
     final = {lane: {"accepted": _last(process.folder / "pole.db", lane)} for lane in lanes}
     until(lambda: collector.has(final))
@@ -124,7 +124,7 @@ def test_what_an_acl_refuses_is_held_and_delivered_once_it_is_allowed(daemon, mo
     acl.write_text("topic readwrite #\n")
     broker.send(signal.SIGHUP)
     lanes = process.lanes()
-    until(lambda: collector.has(lanes), 30)
+    until(lambda: collector.has(lanes))
     for lane, figures in lanes.items():
         seen = collector.seen[lane]
         assert seen[: figures["accepted"]] == list(range(1, figures["accepted"] + 1))
@@ -139,7 +139,7 @@ def test_a_broker_that_is_not_there_is_waited_for(daemon, broker: Broker, collec
     assert (ready["ready"], ready["broker"]) == (True, "connecting")
     broker.start()
     collector = collect(broker.port)
-    until(lambda: collector.completeness.records > 30, 20)
+    until(lambda: collector.completeness.records > 30)
     held = lambda: sum(lane["held"] for lane in process.lanes().values())  # noqa: E731
     until(lambda: held() < 10)
 
@@ -147,7 +147,7 @@ def test_a_broker_that_is_not_there_is_waited_for(daemon, broker: Broker, collec
 def watch(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `lamppost watch` to its end."""
     command = [sys.executable, "-m", "gateway", "watch", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20)
+    return subprocess.run(command, capture_output=True, text=True, timeout=50)
 
 
 def test_watch_follows_any_gateway_and_says_that_nothing_is_missing(daemon, broker: Broker):

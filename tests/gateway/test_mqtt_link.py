@@ -461,7 +461,7 @@ def test_stopping_works_before_during_and_after_a_connection() -> None:
             port = broker.port
         async with running(Mqtt(port=port), Memory()):
             await asyncio.sleep(0.05)
-        assert asyncio.get_running_loop().time() - began < 2.5
+        assert asyncio.get_running_loop().time() - began < 15.0
         assert broker.disconnects == 1
 
     asyncio.run(main())

@@ -77,6 +77,10 @@ class Bench:
     def _beat(self) -> None:
         self.beats += 1
 
+    def total(self, quantity: Quantity) -> float:
+        """Return the sum of all readings of *quantity*."""
+        return sum(each.values.get(quantity, 0.0) for each in self.readings)
+
     async def run(self, seconds: float) -> "Bench":
         task = asyncio.create_task(self.sampler.run())
         await asyncio.sleep(seconds)

@@ -104,7 +104,7 @@ def test_no_tip_is_lost_while_the_loop_is_busy():
         part = drivers.load("rain_gauge")
         gauge = part.driver(pins, 6, LoopClock(), part.options(debounce=0.02))
         rig = bench(gauge, interval=0.2, deadline=0.2)
-        sampling = asyncio.create_task(rig.run(2.2))
+        sampling = asyncio.create_task(rig.sampler.run())
         await asyncio.sleep(0.2)
         tipping = threading.Thread(target=rain)
         tipping.start()
@@ -112,9 +112,14 @@ def test_no_tip_is_lost_while_the_loop_is_busy():
             await asyncio.sleep(0.01)
             time.sleep(0.45)  # the loop is busy with something else
         tipping.join()
-        await sampling
+        async with asyncio.timeout(40.0):
+            while rig.total(Quantity.COUNT) < 20.0:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)  # nor is any counted twice
+        sampling.cancel()
+        await asyncio.gather(sampling, return_exceptions=True)
         await pins.close()
-        return sum(each.values.get(Quantity.COUNT, 0.0) for each in rig.readings)
+        return rig.total(Quantity.COUNT)
 
     assert asyncio.run(main()) == 20.0
     factory.close()

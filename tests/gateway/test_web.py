@@ -52,6 +52,7 @@ async def raw(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
     try:
         for piece in pieces:
             writer.write(piece)
+            await writer.drain()
             await asyncio.sleep(pause)
         return await asyncio.wait_for(reader.read(), 10)
     except ConnectionError:
@@ -334,7 +335,13 @@ def test_random_bytes_never_stop_it(caplog: pytest.LogCaptureFixture) -> None:
     ] == []
 
 
-SLOW = [(), (b"G",), 40 * (b"G",), 40 * (b"GET / HTTP/1.1\r\nX: y\r\n",), (b"GET / HTTP/1.1\r\nHost: a\r\n",)]
+SLOW = [
+    (),
+    (b"G",),
+    800 * (b"G",),
+    40 * (b"GET / HTTP/1.1\r\nX: y\r\n",),
+    (b"GET / HTTP/1.1\r\nHost: a\r\n",),
+]
 
 
 def test_a_slow_client_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,7 +353,7 @@ def test_a_slow_client_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
             started = asyncio.get_running_loop().time()
             heard = await asyncio.gather(*(raw(running.port, *pieces, pause=0.01) for pieces in SLOW))
             assert heard == len(SLOW) * [b""]
-            assert asyncio.get_running_loop().time() - started < 1.0
+            assert asyncio.get_running_loop().time() - started < 5.0, "to send them all takes 8 s"
             assert f'refused_total{{reason="slow"}} {len(SLOW)}.0' in (await client.get("/metrics")).text
 
     asyncio.run(main())
@@ -442,7 +449,7 @@ def test_stopping_waits_for_nobody_for_long() -> None:
             await asyncio.sleep(0.05)
             started = asyncio.get_running_loop().time()
             await running.stop()
-            assert asyncio.get_running_loop().time() - started < 1.5
+            assert asyncio.get_running_loop().time() - started < 10.0
             writer.close()
 
     asyncio.run(main())
