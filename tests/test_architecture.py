@@ -8,6 +8,7 @@ never a driver, its own least of all, nor what drivers share
 
 import ast
 import sys
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,17 +79,20 @@ def _dotted(path: Path) -> str:
 
 def imports(name: str, path: Path, known: set[str]) -> Iterator[Import]:
     """Yield every import in one module, relative and dynamic ones as their absolute names."""
-    tree = ast.parse(path.read_text(), str(path))
-    lazy = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        for inner in ast.walk(node)
-    }
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(tree):
+    for node, lazy in _nodes(ast.parse(path.read_text(), str(path))):
         for target in _targets(node, package, known):
-            yield Import(name, target, getattr(node, "lineno", 0), id(node) in lazy)
+            yield Import(name, target, getattr(node, "lineno", 0), lazy)
+
+
+def _nodes(tree: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
+    """Yield every node of *tree* as `ast.walk` does, and whether it waits inside a function."""
+    left = deque([(tree, False)])
+    while left:
+        node, lazy = left.popleft()
+        yield node, lazy
+        within = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        left.extend((child, within) for child in ast.iter_child_nodes(node))
 
 
 def _targets(node: ast.AST, package: str, known: set[str]) -> Iterator[str]:

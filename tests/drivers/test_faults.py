@@ -239,8 +239,8 @@ def soak(virtual: Any, name: str, seed: int, measures: int, muxed: bool = False)
 
 @pytest.mark.parametrize("name", PARTS)
 def test_a_bad_day(virtual: Any, name: str):
-    """200 measurements: many fail, none is wrong, and the device is back at the end."""
-    done = soak(virtual, name, 20261122, QUICK.get(name, 200))
+    """120 measurements: many fail, none is wrong, and the device is back at the end."""
+    done = soak(virtual, name, 20261122, QUICK.get(name, 120))
     assert done.sampler.failures > 10
     assert done.believed > 20
     assert done.worlds > 4

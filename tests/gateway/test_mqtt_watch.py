@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.clock import Now
@@ -70,14 +70,12 @@ topics = st.sampled_from(["log/telemetry", "log/events", "state/bin", "status", 
 
 
 @given(topics, st.binary(max_size=200) | anything.map(lambda x: json.dumps(x).encode()))
-@settings(max_examples=100, deadline=None)
 def test_no_payload_makes_it_raise(topic: str, payload: bytes) -> None:
     for item in take(f"lamppost/pole7/{topic}", payload):
         assert describe(item).isprintable()
 
 
 @given(st.lists(kinds, min_size=1, max_size=3), st.integers() | anything)
-@settings(max_examples=100, deadline=None)
 def test_no_record_makes_it_raise(records: list[Any], first: Any) -> None:
     for item in take("lamppost/pole7/log/telemetry", log(records, first=first)):
         line = describe(item)

@@ -1,7 +1,7 @@
 """What the press is set to, and what it sees."""
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 from gateway.control.guard import Verdict
 from gateway.reading import Input
@@ -93,9 +93,7 @@ class Seen:
     def within(self, age: float) -> "Seen":
         """Return the same, in which nothing but the fill is known that is older than *age* [s]."""
         end, battery = self.end and young(self.end, age), self.battery and young(self.battery, age)
-        return replace(
-            self, home=young(self.home, age), current=young(self.current, age), end=end, battery=battery
-        )
+        return Seen(young(self.home, age), young(self.current, age), end, battery, self.fill)
 
 
 def young(given: Input, age: float) -> Input:
