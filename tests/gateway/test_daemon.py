@@ -204,7 +204,7 @@ def test_a_broker_that_speaks_only_mqtt_3_1_1_gets_everything_and_watch_follows(
             "2",
         ]
         command += ["--port", str(broker.port), "--protocol", "3.1.1", "--json"]
-        said = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=20).stdout)
+        said = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=50).stdout)
         assert said["complete"] is True, said
         assert sum(numbering["records"] for numbering in said["numberings"]) > 10
         if old is Nats:  # RabbitMQ closes without a word
@@ -252,7 +252,7 @@ def test_a_second_daemon_on_the_same_store_is_refused_and_the_first_goes_on(daem
     first = daemon(free_port())
     until(lambda: first.accepted() > 5)
     command = [sys.executable, "-m", "gateway", "run", "--config", str(first.config)]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=50)
     assert second.returncode == 1
     assert "another lamppost" in second.stderr
     assert "Traceback" not in second.stderr
@@ -263,7 +263,7 @@ def test_a_second_daemon_on_the_same_store_is_refused_and_the_first_goes_on(daem
 def test_a_bad_configuration_starts_nothing(tmp_path):
     process = Process(tmp_path, free_port(), '[[device]]\nid = "x"\ndriver = "bme28"\nbus = "i2c"\n')
     command = [sys.executable, "-m", "gateway", "run", "--config", str(process.config)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=50)
     assert ended.returncode == 2
     assert 'there is no driver "bme28"; did you mean "bme280"?' in ended.stderr
     assert not list(tmp_path.glob("*.db*"))
