@@ -9,7 +9,6 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import add
 from typing import Any, NamedTuple, TypeAlias
 
 from gateway.store.digits import digits
@@ -50,6 +49,8 @@ class Block(NamedTuple):
 class _Layout(NamedTuple):
     """How rows of these forms lie behind each other, and the text around their numbers."""
 
+    sizes: tuple[int, ...]
+    rows: struct.Struct
     parts: struct.Struct
     numbers: struct.Struct
     checks: struct.Struct
@@ -86,7 +87,11 @@ class Blocks:
         try:
             _, bodies, times, forms, stamps = zip(*rows, strict=True)
             layout = self._layouts.get((stamps, forms)) or self._layout(forms, stamps)
-            joined = b"".join(map(add, map(_TIME.pack, times), bodies))
+            if tuple(map(len, bodies)) != layout.sizes:  # `pack` would cut what is too long
+                return None
+            fields: list[Any] = [None] * (2 * len(rows))
+            fields[::2], fields[1::2] = times, bodies
+            joined = layout.rows.pack(*fields)
             sums = tuple([check & 0xFFFF for check in map(zlib.crc32, layout.parts.unpack(joined))])
             if sums != layout.checks.unpack(joined):
                 return None
@@ -122,6 +127,8 @@ class Blocks:
 def _layout_of(outlines: Sequence[Outline]) -> _Layout:
     sizes = [_TIME.size * one.numbers for one in outlines]
     return _Layout(
+        tuple(size - _TIME.size + CHECK for size in sizes),
+        struct.Struct("<" + "".join(f"d{size - _TIME.size + CHECK}s" for size in sizes)),
         struct.Struct("".join(f"{size}s{CHECK}x" for size in sizes)),
         struct.Struct("<" + "".join(f"{one.numbers}d{CHECK}x" for one in outlines)),
         struct.Struct(">" + "".join(f"{size}xH" for size in sizes)),
