@@ -290,15 +290,20 @@ class Delivery:
     async def _sleep(self, until: float) -> None:
         """Wait for something to do, at most *until* [s, monotonic]."""
         if self._link.up and not self._link.answers:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(until):
-                    await self._wake.wait()
+            timer = asyncio.get_running_loop().call_at(until, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                timer.cancel()
 
     async def _settle(self) -> None:
         """Take the broker's answers, and what follows from them."""
+        self._take_all()
+        await self._drain.note()
+
+    def _take_all(self) -> None:
         while self._link.answers:
             self._take(self._link.answers.popleft())
-        await self._drain.note()
 
     def _take(self, answer: Answer) -> None:
         verdict = judge(answer.code, self._settings.holds_unheard)
@@ -311,7 +316,7 @@ class Delivery:
         self._notices.send(self._drain.room)
         if self._inbox is not None:
             self._inbox.send(self._drain.room)
-        await self._drain.fill()
+        await self._drain.fill(self._take_all)
         if self._drain.room > 0 and not self._drain.ready():
             await self._replay.fill()
 

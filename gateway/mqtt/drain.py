@@ -21,6 +21,10 @@ PATIENCE = 2.0
 """How long records may take to come from the disk before the rest goes on without them [s]."""
 AGAIN = 1.0
 """When to ask the outbox again after it gave nothing [s]."""
+BURST = 32
+"""Messages after which the rest of the delivery has its turn: noting what has arrived, the status."""
+TOGETHER = 4
+"""Messages in one turn of the loop: 0.2 ms of a server's processor, some 2 ms of the slowest board's."""
 TOO_LONG = "longer than the broker takes"
 
 _log = logging.getLogger(__name__)
@@ -55,6 +59,7 @@ class Drain:
         }
         self._feeds = {lane.name: Feed(outbox, lane.name, self._envelopes[lane.name]) for lane in self._lanes}
         self._abouts = {lane.name: about(settings, lane.name) for lane in self._lanes}
+        self._ways = dict[Name, tuple[str, int, int]]()  # topic, most bytes of a payload, and of its records
 
     @property
     def refusal(self) -> str:
@@ -70,6 +75,7 @@ class Drain:
         """A connection is there: go on, or begin again behind the cursors."""
         self.progress = False
         for lane in self._lanes:
+            self._ways[lane.name] = self._way(lane.name)
             self._feeds[lane.name].forget()
             if not self._link.granted.resumed:
                 lane.rewind()
@@ -95,12 +101,20 @@ class Drain:
         """Whether something can be sent now."""
         return self._next() is not None
 
-    async def fill(self) -> None:
-        """Send as much as the window allows, letting everybody else have a turn after each message."""
+    async def fill(self, settle: Callable[[], None]) -> None:
+        """Send as much as the window allows, at most a BURST, and let everybody else have a turn in between.
+
+        *settle* takes the answers that have come. It is called before each message, above all after a wait
+        for the disk: what the broker has refused goes again before anything behind it.
+        """
         self.receipts.review(_monotonic())
-        while (lane := self._next()) is not None:
-            await self._send(lane)
-            await asyncio.sleep(0)
+        for count in range(BURST):
+            settle()
+            lane = self._next()
+            if lane is None:
+                return
+            if not await self._send(lane) or count % TOGETHER == TOGETHER - 1:
+                await asyncio.sleep(0)
 
     def answer(self, answer: Answer, verdict: Verdict) -> bool:
         """Take the broker's answer. False when the message was not one of a lane's."""
@@ -135,10 +149,11 @@ class Drain:
         if not self._link.up or self.room <= 0 or self._link.choked:
             return None
         now = _monotonic()
-        return next((lane for lane in self._behind() if self._may(lane, now)), None)
-
-    def _may(self, lane: Lane, now: float) -> bool:
-        return lane.allowed(now) > 0 and self._paced(lane, now) <= now
+        for lane in self._lanes:
+            behind = self.receipts.durable(lane) > lane.sent
+            if behind and lane.allowed(now) > 0 and self._paced(lane, now) <= now:
+                return lane
+        return None
 
     def _paced(self, lane: Lane, now: float) -> float:
         """Return from when on the lane's next batch may go: an event never waits."""
@@ -147,23 +162,29 @@ class Drain:
     def _behind(self) -> Iterator[Lane]:
         return (lane for lane in self._lanes if self.receipts.durable(lane) > lane.sent)
 
-    async def _send(self, lane: Lane) -> None:
-        """Send the lane's next batch."""
-        topic = self._topics.log(lane.name)
+    async def _send(self, lane: Lane) -> bool:
+        """Send the lane's next batch, if it is here. Else it is fetched, to be asked for again: False."""
+        topic, largest, size = self._ways[lane.name]
+        feed = self._feeds[lane.name]
+        if not feed.ready(lane.sent, lane.limit, size):
+            if not await feed.fetch(PATIENCE):  # the disk does not answer, or they were all dropped meanwhile
+                lane.resume = _monotonic() + AGAIN
+            return False
+        batch = feed.take()
+        if len(batch.payload) > largest:
+            lane.condemn(batch.first, TOO_LONG, _monotonic())
+            self._put_aside(lane, batch.first, TOO_LONG)
+            return True
+        mid = self._link.publish(topic, batch.payload, 1, False, self._abouts[lane.name])
+        lane.send(mid, batch.first, batch.last)
+        if lane.name is Name.TELEMETRY:
+            self._pace.spend(batch.last - batch.first + 1, _monotonic())
+        return True
+
+    def _way(self, lane: Name) -> tuple[str, int, int]:
+        topic = self._topics.log(lane)
         largest = self._link.granted.packet - len(topic.encode()) - OVERHEAD
-        size = min(PAYLOAD, largest) - self._envelopes[lane.name].size
-        batch = await self._feeds[lane.name].next(lane.sent, lane.limit, size, PATIENCE)
-        if batch is None:  # the disk does not answer, or they were all dropped meanwhile
-            lane.resume = _monotonic() + AGAIN
-        elif self._link.up:
-            if len(batch.payload) > largest:
-                lane.condemn(batch.first, TOO_LONG, _monotonic())
-                self._put_aside(lane, batch.first, TOO_LONG)
-                return
-            mid = self._link.publish(topic, batch.payload, 1, False, self._abouts[lane.name])
-            lane.send(mid, batch.first, batch.last)
-            if lane.name is Name.TELEMETRY:
-                self._pace.spend(batch.last - batch.first + 1, _monotonic())
+        return topic, largest, min(PAYLOAD, largest) - self._envelopes[lane].size
 
     def _put_aside(self, lane: Lane, seq: int, why: str) -> None:
         """Give up one record. That waits for the disk, so nothing else waits for it."""

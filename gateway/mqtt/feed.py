@@ -8,7 +8,7 @@ from gateway.mqtt.batch import Batch, Envelope
 from gateway.mqtt.outbox import Outbox
 from gateway.reading import Lane
 
-AHEAD = 8
+AHEAD = 16
 """Batches that are read from the outbox at a time; they are read anew when fewer than half are left."""
 STALE = 10.0
 """How long what was read may wait to be sent [s]: the store may have given it up in the meantime."""
@@ -34,20 +34,25 @@ class Feed:
             self._reading.cancel()
             self._reading = None
 
-    async def next(self, after: int, records: int, size: int, patience: float) -> Batch | None:
-        """Return the batch behind *after*; None where none is, or the disk takes over *patience* [s]."""
+    def ready(self, after: int, records: int, size: int) -> bool:
+        """Whether the batch behind *after* is here; if not, `fetch` it."""
         if self._wanted != (after, records, size) or (self._ready and _now() - self._since > STALE):
             self.forget()
             self._wanted = (after, records, size)
         self._collect()
-        if not self._ready:
-            self._read(after)
-            await asyncio.wait((self._begun,), timeout=patience)
-            self._collect()
-        if not self._ready:
-            return None
+        return bool(self._ready)
+
+    async def fetch(self, patience: float) -> bool:
+        """Read what was asked for last. False: there is nothing, or the disk takes over *patience* [s]."""
+        self._read(self._wanted[0])
+        await asyncio.wait((self._begun,), timeout=patience)
+        self._collect()
+        return bool(self._ready)
+
+    def take(self) -> Batch:
+        """Return the batch that is `ready`, and read on."""
         batch = self._ready.popleft()
-        self._wanted = (batch.last, records, size)
+        self._wanted = (batch.last, *self._wanted[1:])
         if len(self._ready) < AHEAD // 2 and self._outbox.durable(self._lane) > self._end:
             self._read(self._end)
         return batch

@@ -81,6 +81,19 @@ class Memory:
         self.dropped.append((lane, first, reason))
 
 
+class Slow(Memory):
+    """Gives its first record at once, and is `deaf` when it is `asked` for more."""
+
+    begun = asked = False
+
+    async def batches(self, lane: Lane, seq: int, records: int, size: int, most: int) -> list[Run]:
+        if self.begun:
+            self.asked = True
+            return await super().batches(lane, seq, records, size, most)
+        self.begun = self.deaf = True
+        return list(islice(runs(self.rows[lane], records, size), 1))
+
+
 def runs(rows: Sequence[Stored], records: int, size: int) -> Iterator[Run]:
     """Cut *rows* at holes, and where they would be too many or too long, as plainly as it can be said."""
     some: list[Stored] = []

@@ -22,7 +22,7 @@ from gateway.mqtt.backoff import Backoff
 from gateway.reading import Lane, Reading
 from gateway.store import Store
 from tests.brokers import Broker, Mosquitto, free_port, needs_mosquitto
-from tests.gateway.mqtt_rig import Memory, Subscriber, in_order, running, until
+from tests.gateway.mqtt_rig import Memory, Slow, Subscriber, in_order, running, until
 
 pytestmark = pytest.mark.broker
 
@@ -294,6 +294,29 @@ def test_an_access_list_that_forbids_a_lane_loses_nothing(
                 await until(lambda: delivery.describe()["state"] == "connected")
             await until(lambda: len(subscriber.numbers(Lane.TELEMETRY)) >= 300)
             assert in_order(subscriber.numbers(Lane.TELEMETRY))
+
+    asyncio.run(main())
+
+
+@needs_mosquitto
+def test_what_was_refused_goes_before_what_was_being_read(mosquitto: Start, tmp_path: Path) -> None:
+    async def main() -> None:
+        rules = tmp_path / "acl"
+        rules.write_text("topic read #\ntopic write lamppost/pole7/status\n")
+        rules.chmod(0o644)
+        broker = mosquitto("allow_anonymous true", f"acl_file {rules}")
+        outbox = Slow()
+        outbox.fill(Lane.TELEMETRY, 2)
+        with listening(broker) as subscriber:
+            async with running(settings(broker, batch=1), outbox) as delivery:
+                await until(lambda: outbox.asked and not delivery.describe()["in_flight"])
+                rules.write_text("topic readwrite #\n")
+                broker.send(signal.SIGHUP)
+                await asyncio.sleep(0.1)
+                outbox.deaf = False
+                await until(lambda: outbox.cursors[Lane.TELEMETRY] == 2)
+            await until(lambda: 2 in subscriber.numbers(Lane.TELEMETRY))
+            assert subscriber.numbers(Lane.TELEMETRY) == [1, 2]
 
     asyncio.run(main())
 

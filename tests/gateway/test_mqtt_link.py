@@ -12,10 +12,11 @@ from gateway.clock import Now
 from gateway.config import Mqtt
 from gateway.mqtt import face, link
 from gateway.mqtt.backoff import Backoff
+from gateway.mqtt.drain import BURST
 from gateway.mqtt.pace import Pace
 from gateway.reading import Lane, Reading
 from tests.brokers import Publish, Scripted, maximum_packet_size, receive_maximum, server_keep_alive
-from tests.gateway.mqtt_rig import Memory, in_order, running, until
+from tests.gateway.mqtt_rig import Memory, Slow, in_order, running, until
 
 pytestmark = pytest.mark.broker
 
@@ -127,6 +128,40 @@ def test_a_refusal_keeps_everything_says_why_and_heals(code: int) -> None:
                 await until(lambda: outbox.cursors[Lane.TELEMETRY] == 100)
                 assert delivery.describe()["state"] == "connected"
             assert in_order(numbers(broker))
+
+    asyncio.run(main())
+
+
+def test_what_was_refused_goes_before_what_was_being_read() -> None:
+    async def main() -> None:
+        async with Scripted(judge=lambda _: None if len(broker.batches("telemetry")) == 1 else 0) as broker:
+            outbox = Slow()
+            outbox.fill(Lane.TELEMETRY, 2)
+            async with running(settings(broker, batch=1), outbox):
+                await until(lambda: outbox.asked and broker.batches("telemetry"))
+                (first,) = [one for one in broker.received if one.topic.endswith("/log/telemetry")]
+                broker.acknowledge(first.mid, 0x87)
+                await asyncio.sleep(0.05)
+                outbox.deaf = False
+                await until(lambda: outbox.cursors[Lane.TELEMETRY] == 2)
+            assert [batch["first"] for batch in broker.batches("telemetry")] == [1, 1, 2]
+
+    asyncio.run(main())
+
+
+def test_what_is_delivered_is_noted_while_a_backlog_goes() -> None:
+    async def main() -> None:
+        behind = list[int]()
+
+        def judge(message: Publish) -> int:
+            behind.append(len(broker.batches("telemetry")) - outbox.cursors[Lane.TELEMETRY])
+            return 0
+
+        outbox = Memory()
+        outbox.fill(Lane.TELEMETRY, 400)
+        async with Scripted(judge=judge) as broker, running(settings(broker, batch=1), outbox):
+            await until(lambda: outbox.cursors[Lane.TELEMETRY] == 400)
+        assert max(behind) <= 16 + BURST + 1
 
     asyncio.run(main())
 
