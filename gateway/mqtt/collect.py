@@ -14,14 +14,12 @@ from typing import TypeAlias
 
 import paho.mqtt.client as paho
 from paho.mqtt import MQTTException
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.config import Mqtt
 from gateway.mqtt import security
 from gateway.mqtt.backoff import Backoff
+from gateway.mqtt.dialect import Dialect, Session
 from gateway.mqtt.heard import Message
 from gateway.mqtt.topics import collected
 
@@ -73,7 +71,7 @@ class Collector:
         self._lost = ""
         self._bell, self._wake = socket.socketpair()
         self._wake.setblocking(False)
-        self._five = settings.protocol == "5"
+        self._dialect = Dialect(settings.protocol)
         self._tls = None if settings.tls is None else security.context()
         self._client = self._make(client_id)
 
@@ -113,14 +111,7 @@ class Collector:
         return self._stopping or time.monotonic() >= until
 
     def _make(self, client_id: str) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id,
-            clean_session=None if self._five else False,
-            protocol=paho.MQTTv5 if self._five else paho.MQTTv311,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
+        client = self._dialect.client(client_id, manual_ack=True)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_message, client.on_subscribe = self._on_message, self._on_subscribe
         if self._tls is not None:
@@ -130,19 +121,13 @@ class Collector:
     def _connect(self) -> None:
         settings = self._settings
         self._connected, self._lost = False, "the connection broke"
-        keepalive = round(settings.keepalive)
         try:
             if settings.username is not None:
                 self._client.username_pw_set(settings.username, security.password(settings))
             if self._tls is not None and settings.tls is not None:
                 security.load(self._tls, settings.tls)
-            self._client.connect(
-                settings.host,
-                security.port(settings),
-                keepalive,
-                clean_start=False if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY,
-                properties=_session() if self._five else None,
-            )
+            port, session = security.port(settings), Session(SESSION, INFLOW)
+            self._dialect.connect(self._client, settings.host, port, settings.keepalive, session)
         except (OSError, *_MALFORMED) as error:
             raise _Lost(str(error)) from error
         self._asked = time.monotonic()
@@ -237,11 +222,3 @@ class Collector:
             topic = "?"
         mid = message.mid if message.qos else 0
         self._pending.append(Message(topic, bytes(message.payload), message.retain, mid))
-
-
-def _session() -> Properties:
-    """Return what MQTT 5 says of the session; before it, a broker remembers as long as it likes."""
-    made = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    made.SessionExpiryInterval = SESSION
-    made.ReceiveMaximum = INFLOW
-    return made

@@ -31,6 +31,14 @@ class About(NamedTuple):
 JSON = About()
 
 
+class Session(NamedTuple):
+    """What a client asks of the broker when it connects (MQTT 5.0, 3.1.2.11)."""
+
+    expiry: int  # how long it is to remember this client [s]
+    inflow: int  # most unacknowledged messages that it may send us
+    packet: int | None = None  # most bytes of one; None: any
+
+
 class Dress(Properties):
     """Properties of a PUBLISH whose bytes are made once: paho makes them for every message, in 15 µs."""
 
@@ -49,29 +57,34 @@ class Dialect:
         self._five = protocol == "5"
         self._dressed: dict[About, Properties] = {}
 
-    def client(self, client_id: str, will: tuple[str, bytes]) -> paho.Client:
-        """Return a client with a session that outlives its connections."""
+    def client(
+        self, client_id: str, will: tuple[str, bytes] | None = None, *, manual_ack: bool = False
+    ) -> paho.Client:
+        """Return a client with a session that outlives its connections, and a *will* if it has one."""
         made = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id,
             clean_session=None if self._five else False,
             protocol=paho.MQTTv5 if self._five else paho.MQTTv311,
             reconnect_on_failure=False,
+            manual_ack=manual_ack,
         )
+        if will is None:
+            return made
         about = self._properties(PacketTypes.WILLMESSAGE, ContentType="application/json")
         made.will_set(*will, qos=1, retain=True, properties=about)
         return made
 
-    def connect(self, client: paho.Client, host: str, port: int, keepalive: float, expiry: float) -> None:
-        """Connect, and send CONNECT. 3.1.1 cannot ask for the *expiry* [s] of its session."""
-        session = self._properties(
+    def connect(self, client: paho.Client, host: str, port: int, keepalive: float, session: Session) -> None:
+        """Connect, and send CONNECT. 3.1.1 cannot say anything of its *session*."""
+        properties = self._properties(
             PacketTypes.CONNECT,
-            SessionExpiryInterval=round(expiry),
-            MaximumPacketSize=INCOMING,
-            ReceiveMaximum=INFLOW,
+            SessionExpiryInterval=session.expiry,
+            MaximumPacketSize=session.packet,
+            ReceiveMaximum=session.inflow,
         )
         clean = False if self._five else paho.MQTT_CLEAN_START_FIRST_ONLY  # paho's word for "not said"
-        client.connect(host, port, round(keepalive), clean_start=clean, properties=session)
+        client.connect(host, port, round(keepalive), clean_start=clean, properties=properties)
 
     def dress(self, about: About) -> Properties | None:
         """Return the properties of a PUBLISH, made once where the same come again and again."""
@@ -97,10 +110,11 @@ class Dialect:
         """
         return f"{reason} before the broker had answered{f'; {HINT}' if self._five else ''}"
 
-    def _properties(self, packet: int, **values: int | str) -> Properties | None:
+    def _properties(self, packet: int, **values: int | str | None) -> Properties | None:
         if not self._five:
             return None
         made = Properties(packet)  # type: ignore[no-untyped-call]
         for name, value in values.items():
-            setattr(made, name, value)
+            if value is not None:
+                setattr(made, name, value)
         return made

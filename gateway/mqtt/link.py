@@ -20,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gateway.config import Mqtt
 from gateway.mqtt import security
 from gateway.mqtt.background import in_thread
-from gateway.mqtt.dialect import JSON, About, Dialect
+from gateway.mqtt.dialect import INCOMING, INFLOW, JSON, About, Dialect, Session
 
 ANSWER = 7.0
 """How long the broker may take to answer a CONNECT [s]."""
@@ -159,7 +159,8 @@ class Link:
             self._client.username_pw_set(settings.username, security.password(settings))
         if self._tls is not None and settings.tls is not None:
             security.load(self._tls, settings.tls)
-        port, session = security.port(settings), settings.session_expiry
+        port = security.port(settings)
+        session = Session(round(settings.session_expiry), INFLOW, INCOMING)
         try:
             self._dialect.connect(self._client, settings.host, port, settings.keepalive, session)
         except UnicodeError:
