@@ -269,6 +269,8 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=500)
     parser.add_argument("--folder", type=Path, help="where the store's file is: the disk that counts")
     asked = parser.parse_args()
+    if asked.folder is not None:
+        asked.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=asked.folder) as name, broker(Path(name)) as port:
         folder = Path(name)
         raw, hop = commits(folder), hops()

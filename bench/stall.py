@@ -91,14 +91,19 @@ def spread(late: list[float]) -> str:
     )
 
 
-async def phase(name: str, seconds: float) -> None:
-    """Print how late this loop and an idle one are for *seconds*, while what goes on goes on."""
+async def phase(name: str, seconds: float, begin: asyncio.Event | None = None) -> None:
+    """Print how late this loop and an idle one are for *seconds*, while what goes on goes on.
+
+    *begin* is set when both look.
+    """
     command = [sys.executable, __file__, "--idle", str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as idle:
         assert idle.stdout is not None
         await asyncio.to_thread(idle.stdout.readline)  # it is ready
         late: list[float] = []
         turns.clear()
+        if begin is not None:
+            begin.set()
         await probe(seconds, late)
         longest = max(turns)
         beside = await asyncio.to_thread(idle.stdout.readline)
@@ -128,10 +133,12 @@ async def main(home: Path, seconds: float, backlog: int, port: int) -> None:
     async with busy(store):
         async with delivering(store, config.Mqtt(port=port)):
             await phase("and a backlog, default rate", seconds)
-        async with delivering(store, config.Mqtt(port=port, backlog_rate=1_000_000)):
-            await phase("and a backlog, no rate", min(seconds, 1.0))
+        begin = asyncio.Event()
+        async with delivering(store, config.Mqtt(port=port, backlog_rate=1_000_000), begin):
+            await phase("and a backlog, no rate", min(seconds, 1.0), begin)
             while store.counts()[Lane.TELEMETRY].held > 1000:
                 await asyncio.sleep(0.01)
+            print(f"{'    until it was delivered':34} longest turn {max(turns) * 1e3:.2f} ms", flush=True)
         store._keeper._upkeep.trimmed = -1e9  # not once a minute, but now
         await phase("and delivered readings deleted", seconds)
         store._keeper._upkeep.check.at = 0.0
@@ -158,9 +165,17 @@ async def salvaging(path: Path, seconds: float, backlog: int) -> None:
 
 
 @asynccontextmanager
-async def delivering(store: Store, settings: config.Mqtt) -> AsyncIterator[None]:
+async def delivering(
+    store: Store, settings: config.Mqtt, begin: asyncio.Event | None = None
+) -> AsyncIterator[None]:
     delivery = Delivery(settings, "bench", store, dict, dict, Now())
-    task = asyncio.create_task(delivery.run())
+
+    async def run() -> None:
+        if begin is not None:
+            await begin.wait()
+        await delivery.run()
+
+    task = asyncio.create_task(run())
     try:
         yield
     finally:

@@ -26,11 +26,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from drivers.device import Quantity
 from gateway import config
 from gateway.clock import LoopClock, Now, Quality
+from gateway.mqtt.feed import AHEAD
 from gateway.reading import Event, Lane, Reading, encode, significant
 from gateway.store import Store
 
 ROWS = 50_000
 GROUP = 5000
+COPIED = 500_000
+"""Readings that are copied in a transaction: what the copy needs of memory and disk beside the file."""
+STEP = 1_000_000
+"""Readings after which a long run says how far it is."""
 QUANTITIES = (Quantity.PM2_5, Quantity.TEMPERATURE, Quantity.HUMIDITY, Quantity.SOUND_LEVEL)
 NOW = Now(quality=lambda: Quality.SYNCHRONIZED)
 
@@ -108,13 +113,22 @@ def processor() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def progress(what: str, said: int, now: int, count: int) -> int:
+    """Say on standard error how far it is, a STEP after *said*. Returns what was said last."""
+    if now < said + STEP:
+        return said
+    print(f"    {now:>9} of {count} {what}", file=sys.stderr, flush=True)
+    return now
+
+
 async def drained(path: Path) -> float:
-    """Return the seconds in which all is read, as the delivery asks for it: eight batches of 100."""
+    """Return the seconds in which all is read, as the delivery asks for it: some batches of 100 at a time."""
     store = await Store.open(config.Store(path=path, max_size=8 << 30), "bench", now=NOW)
-    began, seq = time.perf_counter(), 0
-    while runs := await store.batches(Lane.TELEMETRY, seq, 100, 128 << 10, 8):
+    count, began, seq, said = store.counts()[Lane.TELEMETRY].held, time.perf_counter(), 0, 0
+    while runs := await store.batches(Lane.TELEMETRY, seq, 100, 128 << 10, AHEAD):
         seq = runs[-1].last
         await store.delivered(Lane.TELEMETRY, seq)
+        said = progress("read", said, seq, count)
     took = time.perf_counter() - began
     await store.close()
     return took
@@ -152,16 +166,17 @@ async def holding(path: Path, count: int) -> None:
     The rows are copied within the file: that many commits would take as long as living through them.
     """
     await stored(path, readings(1000))
-    with contextlib.closing(sqlite3.connect(path)) as db:
+    query = "INSERT INTO telemetry SELECT seq + ?, time, device, body, form, stamp FROM telemetry"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = OFF")
-        have = 1000
+        have = said = 1000
         while have < count:
-            some = min(have, count - have)
-            query = "INSERT INTO telemetry SELECT seq + ?, time, device, body, form, stamp FROM telemetry"
+            some = min(have, count - have, COPIED)
             db.execute(f"{query} WHERE seq <= ?", (have, some))
             have += some
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else the log is as long as the file
+            said = progress("written", said, have, count)
         db.execute("UPDATE lane SET high = ? WHERE name = 'telemetry'", (count,))
-        db.commit()
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -175,11 +190,12 @@ def growth(home: Path, most: int) -> None:
         path = home / f"growth{count}.db"
         asyncio.run(holding(path, count))
         command = [sys.executable, __file__, "--drain", str(path)]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
         took, before, after = map(float, said)
         print(
             f"  {count:>9} held: read in {took:8.3f} s, {took / count * 1e6:5.2f} µs each; "
-            f"memory {before:.1f} MB when opened, {after:.1f} MB at the most"
+            f"memory {before:.1f} MB when opened, {after:.1f} MB at the most",
+            flush=True,
         )
         path.unlink()
         count *= 10
@@ -247,13 +263,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3000, help="seconds of life to write (default 3000)")
     parser.add_argument("--readings", type=int, default=5_000_000, help="held when a store is opened")
     parser.add_argument("--full", action="store_true", help="let the backlog grow to ten million readings")
+    parser.add_argument("--growth", action="store_true", help="look at nothing but the backlog as it grows")
     parser.add_argument("--drain", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.drain:
         drain_alone(options.drain)
         return
+    if options.directory is not None:
+        Path(options.directory).mkdir(parents=True, exist_ok=True)
+    most = 10_000_000 if options.full else 1_000_000
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         home = Path(name)
+        if options.growth:
+            growth(home, most)
+            return
         print(f"{ROWS} readings, {GROUP} a commit, synchronous=FULL, best of 3")
         for quantities in (QUANTITIES, tuple(Quantity)[:8]):
             bulk(home, quantities)
@@ -276,7 +299,7 @@ def main() -> None:
         )
         (home / "waiting.db").unlink()
         print("a backlog as it grows:")
-        growth(home, 10_000_000 if options.full else 1_000_000)
+        growth(home, most)
 
 
 def bulk(home: Path, quantities: tuple[Quantity, ...]) -> None:
