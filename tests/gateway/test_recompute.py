@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,30 @@ def test_people_see_a_plot_and_the_last_rows_in_local_time(store, capsys):
     assert sum("⠀" <= letter <= "⣿" for letter in out) > 20, "the picture is drawn in braille"
     assert "2026-06-01 04:59:00" in out, "START is one in the morning in Dublin"
     assert out.count("2026-06-01") == 3
+
+
+def test_time_passes_for_a_silent_part_while_others_are_heard():
+    """It became stale then, and so it does when it is made anew; while a gateway was off it did not."""
+    text = f'{TEXT}[[derive]]\nid = "flood"\nkind = "stage_alarm"\nfrom = "stage.stage"\naction = 1.0\n'
+
+    def stale(*heard: int, devices: tuple[str, ...]) -> list[float]:
+        made = Recomputed({each.id: each for each in designs(text)}, "flood")
+        said = [each for minute in range(10) for each in made.feed(water(minute))]
+        at = [replace(water(minute), device=device) for minute in heard for device in devices]
+        said += [each for reading in at for each in made.feed(reading)]
+        assert all(each.device == "flood" for each in said)
+        return [each.values[Quantity.STALE] for each in said[10:]]
+
+    assert stale(*range(10, 20), devices=("weather",)) == [0.0] * 2 + [1.0] * 7
+    assert stale(*range(10, 20), devices=("weather", "range")) == [0.0] * 10
+    assert stale(600, devices=("range",)) == [0.0, 0.0], "one look, and then it is heard"
+
+
+def test_a_period_ends_while_its_part_is_silent():
+    made = Recomputed({each.id: each for each in designs()}, "highest")
+    assert [each for minute in range(9) for each in made.feed(water(minute))] == []
+    (said,) = made.feed(replace(water(11), device="weather"))
+    assert (said.at.time, said.device) == (START + 600.0, "highest")
 
 
 def test_a_span_of_time_can_be_chosen(store, capsys):
