@@ -95,6 +95,25 @@ def test_quality_travels_into_a_tilt():
     assert set(absent.missing.values()) == {Missing.INPUT_MISSING}
 
 
+def test_temperature_is_taken_out_of_a_tilt():
+    """0.001 m/s2/Cel over 40 Cel makes 0.23 deg of nothing; without the temperature there is no tilt."""
+    keys = {"thermometer": '"slope.temperature"', "temperature": 10.0, "drift": "[0.001, 0.0, -0.002]"}
+    tilt, plain = stream(table("tilt", **keys), PART), stream(table("tilt"), PART)
+    warm = shown(0.0, (0.040, 0.0, G - 0.080), temperature=50.0)
+    assert fed(plain, [warm])[0].values["tilt"] == pytest.approx(0.23562, abs=1e-5)
+    assert fed(tilt, [warm])[0].values["tilt"] == pytest.approx(0.0, abs=1e-6)
+    assert fed(tilt, [shown(1.0, (0.0, 0.0, G), temperature=10.0)])[0].values["tilt"] == 0.0
+    unknown = fed(tilt, [shown(2.0, (0.0, 0.0, G), temperature=GONE)])[0]
+    assert set(unknown.missing.values()) == {Missing.INPUT_MISSING}
+    doubted = fed(tilt, [shown(3.0, (0.0, 0.0, G), 10.0, {"temperature": Flag.SUSPECT})])[0]
+    assert set(doubted.flags.values()) == {Flag.SUSPECT}
+    turned = stream(table("tilt", up='"x"', **keys), PART)
+    assert fed(turned, [shown(0.0, (G + 0.040, 0.0, -0.080), 50.0)])[0].values["tilt"] == pytest.approx(0.0)
+    elsewhere = stream(table("tilt", **{**keys, "thermometer": '"weather.temperature"'}), PART)
+    assert fed(elsewhere, [reading("weather", 0.0, temperature=50.0)]) == []
+    assert fed(elsewhere, [warm])[0].values["tilt"] == pytest.approx(0.0, abs=1e-6)
+
+
 # movement
 
 BASE = "[0.0, 0.0, 9.80665]"
@@ -368,6 +387,9 @@ def test_a_corrected_sample_replaces_the_first_and_a_suspect_one_makes_its_block
             'the axes are those of b and slope: name one part alone, as from = "b"',
         ),
         (table("tilt", up='"w"'), AXES, 5, "'-y'"),
+        (table("tilt", drift="[0.001, 0.0, 0.0]"), PART, 5, "a drift and a thermometer go together"),
+        (table("tilt", thermometer='"slope.temperature"'), PART, 5, "a drift and a thermometer go together"),
+        (table("tilt", drift="[1.0, 0.0, 0.0]"), PART, 5, "drift is -0.1 to 0.1 m/s2/Cel, not 1"),
         (table("movement"), AXES, 1, 'needs the key "gravity"'),
         (table("movement", gravity="[0.0, 0.0, 1.0]"), AXES, 5, "at rest and in m/s2"),
         (table("movement", gravity="[0.0, 0.0, nan]"), AXES, 5, "at rest and in m/s2"),

@@ -9,7 +9,15 @@ from drivers.device import Missing, Quantity
 from gateway.config import Duration
 from gateway.derive.kind import Context, Conversion, Input, Kind, Result, State, Taken, Unfit, always, only
 from gateway.derive.kinds.limits import above, within
-from gateway.derive.land import Baseline, Movement, Vector, resting, tilt, vibration
+from gateway.derive.land import (
+    STANDARD_GRAVITY,
+    Baseline,
+    Movement,
+    Vector,
+    resting,
+    tilt,
+    vibration,
+)
 
 _Q = Quantity
 
@@ -51,17 +59,30 @@ def _one_part(context: Context) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Lean:
-    """*up* is the axis of the part that points up when nothing leans: "z" where it lies flat."""
+    """*up* is the axis of the part that points up when nothing leans: "z" where it lies flat.
+
+    What its temperature does to each axis, *drift* [m/s2/Cel] for each degree above *temperature* [Cel], is
+    taken out by the *thermometer*.
+    """
 
     up: Up = "z"
+    thermometer: str = ""
+    temperature: float = 25.0
+    drift: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def _tilt(options: Lean, context: Context) -> State:
     _one_part(context)
+    _check_drift(options)
+    if any(options.drift) is not ("temperature" in context.sources):
+        said = "a drift and a thermometer go together: say by how much each axis drifts, and what tells the"
+        raise Unfit("drift" if any(options.drift) else "thermometer", f"{said} temperature of the part")
     turned = TURNED[options.up]
+    level = Baseline(Vector(0.0, 0.0, STANDARD_GRAVITY), options.temperature, Vector(*options.drift))
 
     def convert(taken: Taken) -> Mapping[Quantity, float | Missing]:
         a = _vector(taken)
+        a = a if isinstance(a, Missing) else level.accepted(a, taken["temperature"])
         leaning = a if isinstance(a, Missing) else tilt(turned(*a))
         if isinstance(leaning, Missing):
             return {_Q.TILT: leaning, _Q.TILT_X: leaning, _Q.TILT_Y: leaning}
@@ -119,8 +140,7 @@ class Moving:
 
 def _movement(options: Moved, context: Context) -> State:
     _one_part(context)
-    within(options, "temperature", -60.0, 150.0, "Cel")
-    within(options, "drift", -0.1, 0.1, "m/s2/Cel")
+    _check_drift(options)
     above(options, "share", 0.0, 1.0)
     _due(options, context, least=1)
     if not resting(Vector(*options.gravity)):
@@ -131,6 +151,11 @@ def _movement(options: Moved, context: Context) -> State:
     baseline = Baseline(Vector(*options.gravity), options.temperature, Vector(*options.drift))
     least = math.ceil(options.share * (options.over / context.interval) - 1e-9)
     return Moving(Movement(baseline, options.over, max(1, least)), options.every or options.over)
+
+
+def _check_drift(options: Any) -> None:
+    within(options, "temperature", -60.0, 150.0, "Cel")
+    within(options, "drift", -0.1, 0.1, "m/s2/Cel")
 
 
 def _due(options: Any, context: Context, least: int) -> None:
@@ -207,7 +232,12 @@ def _vibration(options: Shaken, context: Context) -> State:
 
 
 KINDS: Mapping[str, Kind] = {
-    "tilt": Kind(Lean, INPUTS, always(_Q.TILT, _Q.TILT_X, _Q.TILT_Y), _tilt),
+    "tilt": Kind(
+        Lean,
+        (*INPUTS, Input("temperature", only(_Q.TEMPERATURE), key="thermometer", needed=False)),
+        always(_Q.TILT, _Q.TILT_X, _Q.TILT_Y),
+        _tilt,
+    ),
     "movement": Kind(
         Moved,
         (*INPUTS, Input("temperature", only(_Q.TEMPERATURE), needed=False)),
