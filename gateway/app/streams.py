@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping
 from typing import Any, Protocol
 
 from drivers.device import UNITS, Clock
@@ -90,6 +90,7 @@ class Streams:
         self._latest: dict[str, Reading] = {}
         self._written: dict[str, str] = {}
         self._refused: set[str] = set()
+        self._unwritten = {name for name, design in self._designs.items() if design.kind.lasting}
         self._began = now()
         self._last: Instant | None = None  # when the clock was last looked at
         self._offsets: dict[str, float] = {}  # wall time before monotonic time [s], by boot
@@ -114,6 +115,8 @@ class Streams:
             if self._clock.monotonic() - written >= PERIOD:
                 written = self._clock.monotonic()
                 self.remember()
+            elif self._unwritten:  # what has nothing written down begins anew after a crash
+                self.remember(self._unwritten)
 
     def advance(self) -> None:
         """Let the periods that ended a moment ago give their results, whether or not anything came."""
@@ -124,14 +127,15 @@ class Streams:
         for stream in self._streams.values():
             self._out(stream.advance(early))
 
-    def remember(self) -> None:
-        """Write down what each stream must not forget, where it has changed."""
+    def remember(self, names: Container[str] | None = None) -> None:
+        """Write down what each stream must not forget, or each of *names*, where it has changed."""
         if self._waiting is not None:
             return
         written = dict(self._written)
         for name, stream in self._streams.items():
-            if (saved := stream.save()) is None:
+            if (names is not None and name not in names) or (saved := stream.save()) is None:
                 continue
+            self._unwritten.discard(name)
             text = json.dumps({"settings": self._settings(name), "saved": saved}, separators=(",", ":"))
             if self._written.get(name) != text:
                 self._written[name] = text

@@ -512,3 +512,33 @@ def test_each_second_time_passes_and_each_minute_what_changed_is_written_down(vi
         await pole.store.close()
 
     virtual(main())
+
+
+def test_an_alarm_that_is_seconds_old_outlasts_a_crash_and_an_outage(virtual, tmp_path):
+    """Stored readings of so long ago are not asked for: what it knew has been written down by then."""
+    text = '[[derive]]\nid = "loud"\nkind = "drift"\nfrom = "noise.sound_level"\n'
+    text += "target = 60.0\nallowance = 1.0\ndecision = 2.0\n"
+    pole = Pole(tmp_path / "a" / "s.db", (designed(text, known(noise__sound_level=2.0)),))
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        await pole.live()
+        await pole.caught_up()
+        began = loop.time()
+        pole.now.wall = lambda: START + loop.time() - began
+        pole.now.monotonic = lambda: pole.now.wall() - pole.booted
+        pole.hear(90.0)
+        await asyncio.sleep(2.5)
+        known = (await pole.store.remembered())["stream/loud"]
+        pole.hear(60.0)
+        await asyncio.sleep(2.5)
+        assert (await pole.store.remembered())["stream/loud"] == known, "from then on it is once a minute"
+        await pole.die()
+        pole.time = START + 10 * 86_400.0
+        await pole.live()
+        await pole.caught_up()
+        pole.hear(Missing.TIMEOUT)
+        assert pole.said[-1].values == {Quantity.ACTIVE: 1.0}
+        await pole.end()
+
+    virtual(main())
