@@ -10,17 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.device import Missing
-from gateway.derive.filling import (
-    HOUR,
-    KEPT,
-    PEAKS,
-    Emptying,
-    Emptyings,
-    Filling,
-    Prediction,
-    Slope,
-    sen_slope,
-)
+from gateway.derive.emptying import HOUR, PEAKS, Emptying, Emptyings
+from gateway.derive.filling import KEPT, Filling, Prediction, Slope, sen_slope
 
 QUARTER = 900.0
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.device import Missing
-from gateway.derive.filling import Emptyings, Filling
+from gateway.derive.emptying import Emptyings
+from gateway.derive.filling import Filling
 from gateway.reading import Flag
 from tests.gateway.stream_rig import designed, fed, problems, reading, restarted, resumed, stream
 

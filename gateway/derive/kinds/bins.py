@@ -7,7 +7,8 @@ from typing import Any
 from drivers.device import Missing, Quantity
 from gateway.config import Duration
 from gateway.derive.bins import Shape, frustum_fill, linear_fill, weight_fill
-from gateway.derive.filling import KEPT, Emptyings, Filling
+from gateway.derive.emptying import Emptyings
+from gateway.derive.filling import KEPT, Filling
 from gateway.derive.kind import Context, Conversion, Input, Kind, Result, State, Taken, Unfit, always, only
 from gateway.derive.kinds.limits import DEEP, above, within
 from gateway.derive.saved import TIME_MOST, moment, number
