@@ -261,6 +261,15 @@ def test_a_failed_temperature_is_none_and_a_suspect_one_makes_a_suspect_fire():
     assert fed(fire, heat([GONE], start=410.0))[0].flags == {}, "an alarm that only stands"
 
 
+def test_a_fire_is_suspect_by_any_of_the_readings_that_confirm_it():
+    """Twenty readings each 10 s are longer than the two minutes of a rise."""
+    doubted = heat([90.0], flags=Flag.SUSPECT) + heat([90.0] * 30, start=10.0, flags=Flag.PASS)
+    results = fed(burning(confirm=20).build(), doubted)
+    assert active(results) == [0.0] * 19 + [1.0] * 12
+    flags = [each.flags["active"] for each in results]
+    assert flags == [Flag.SUSPECT] * 31, "it looks back over 120 s and 19 readings"
+
+
 def test_a_fire_goes_on_when_the_clock_is_set_back():
     fire = burning().build()
     assert active(fed(fire, heat([90.0, 90.0], start=1e6))) == [0.0, 1.0]

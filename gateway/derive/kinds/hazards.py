@@ -41,7 +41,13 @@ def _fire(options: Burning, context: Context) -> State:
     if options.within > LOWS * context.interval:
         raise Unfit("within", f"take {LOWS * context.interval:g} s or less: a fire is faster")
     fire = Fire(options.level, options.rise, options.within, options.clear, options.confirm)
-    return Alarm(fire, lambda time, t: fire.feed(time, t["temperature"]), lambda time: time - options.within)
+    back = _looks(options, context)
+    return Alarm(fire, lambda time, t: fire.feed(time, t["temperature"]), lambda time: time - back)
+
+
+def _looks(options: Burning, context: Context) -> float:
+    """Return how far back [s] a fire looks: each of the readings that confirm it at what was before it."""
+    return options.within + (options.confirm - 1) * context.interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ KINDS: Mapping[str, Kind] = {
         (Input("temperature", only(_Q.SURFACE_TEMPERATURE)),),
         _ACTIVE,
         _fire,
-        reach=lambda o, context: o.within,
+        reach=_looks,
         lasting=True,
     ),
     "tipped": Kind(Over, (Input("tilt", only(_Q.TILT)),), _ACTIVE, _tipped, reach=_hold, lasting=True),
