@@ -323,7 +323,7 @@ def test_callers_that_give_up_early_do_not_pile_up(kernel, path):
         return await bus.transfer(0x29, b"\x63", 1)
 
     assert on_bus(path, main, timeout=0.2) == b"\x63"
-    assert [write[0] for _, write, _ in kernel.log] == [0, 0x63]
+    assert [write[0] for _, write, _ in kernel.log][1:] == [0x63], "one of the twenty, and not each of them"
 
 
 def test_a_bus_that_hangs_is_begun_anew(kernel, path):
