@@ -13,6 +13,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from gateway.store.errors import legible
+
 _HEADER = struct.Struct(">8I")  # magic, version, page size, checkpoint, salts, checksums
 _FRAME = struct.Struct(">6I")  # page, pages after a commit or 0, salts, checksums
 _MAGIC = 0x377F0682  # its last bit: checksums of big-endian words
@@ -33,7 +35,7 @@ class _Frame(NamedTuple):
 def rotten(path: Path) -> str:
     """Return how much of the log beside the database at *path* is known to be unreadable, or ""."""
     log = path.with_name(path.name + "-wal")
-    with suppress(OSError, sqlite3.Error, struct.error):
+    with suppress(OSError, sqlite3.Error, struct.error), legible():
         if log.stat().st_size > _HEADER.size:
             ended = _behind(log, _taken(path))
             if ended > 1:

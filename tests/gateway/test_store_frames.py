@@ -124,3 +124,13 @@ def test_frames_of_an_earlier_generation_are_none_of_this_one(log):
 def test_a_log_of_anything_is_left_to_sqlite(log, length):
     log.with_name("s.db-wal").write_bytes(random.Random(length).randbytes(length))
     assert rotten(log) == ""
+
+
+def test_a_schema_that_is_no_text_is_left_to_the_look_that_follows(log):
+    """SQLite quotes it in its complaint, which is then no text either."""
+    with closing(sqlite3.connect(log, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        spoilt = "sql = CAST(x'4352ff' AS TEXT)"
+        connection.execute(f"UPDATE sqlite_schema SET {spoilt} WHERE name = 'events'")
+        image = crash_image(log, log.parent / "again")
+    assert rotten(image) == ""
