@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from gateway import config as settings
-from gateway.app.bins import TREND, settings_of, terms_of
+from gateway.app.bins import TREND, terms_of
 from gateway.rules import Expression, Type
 from gateway.toml import did_you_mean
 
@@ -84,6 +84,8 @@ class BinCheck:
         if (table.floor is None) != (table.battery is None):
             yield "floor", "battery and floor go together: give both, or neither"
         yield from self._buzzer(table)
+        from gateway.app.presses import settings_of
+
         try:
             settings_of(table)
         except ValueError as error:
@@ -100,6 +102,8 @@ class BinCheck:
             yield "device", f"no press moves unrecorded: leave act_unrecorded out of the guard of {name}"
         if not guard.permissives:
             yield "device", f"{name} has no permissives in its guard: name the contact of its door at least"
+        from gateway.app.presses import settings_of
+
         try:
             whole = settings_of(table).whole
         except ValueError:

@@ -3,19 +3,20 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
-from drivers.device import Actuator
 from gateway import config as settings
 from gateway.app.streams import Memory
 from gateway.clock import Instant
 from gateway.control.collection import Bin, Collection, Terms
-from gateway.control.compactor import Compactor, Press, Seen, Settings
 from gateway.control.guard import Limits
 from gateway.control.rounds import rounds
 from gateway.reading import Input, Record
 from gateway.store import StoreError
+
+if TYPE_CHECKING:
+    from gateway.control.compactor import Compactor, Press
 
 log = logging.getLogger("lamppost")
 
@@ -24,39 +25,11 @@ Lookup = Callable[[str], Input]
 TREND = {"soonest": "time_to_full_min", "likely": "time_to_full", "since": "since_emptied"}
 """What a bin is told by its trend: a stream of kind `filling`."""
 
-_SETTINGS = frozenset(each.name for each in fields(Settings))
-
-
-def settings_of(table: settings.Compactor) -> Settings:
-    """Return what a stroke may take. Raises ValueError for what can never work."""
-    return Settings(**{name: value for name, value in table if name in _SETTINGS})
-
 
 def terms_of(table: settings.Collection, zone: str | None) -> Terms:
     """Return when a bin asks. Raises ValueError for a round that is none."""
     given = {each.name: getattr(table, each.name) for each in fields(Terms) if each.name != "rounds"}
     return Terms(**given, rounds=rounds(table.rounds, zone))
-
-
-def press_of(
-    table: settings.Compactor,
-    drivers: Mapping[str, Any],
-    limits: Limits,
-    lookup: Lookup,
-    shelf: "Shelf",
-    place: Mapping[str, Any],
-) -> Press:
-    """Return the press of *table*; *limits* are those of its device's guard."""
-
-    def see() -> Seen:
-        far, battery = (name and lookup(name) for name in (table.far, table.battery))
-        return Seen(
-            lookup(table.home), lookup(table.current), far or None, battery or None, lookup(table.fill)
-        )
-
-    buzzer: Actuator | None = drivers[table.buzzer] if table.buzzer else None
-    fresh = limits if limits.max_age is not None else replace(limits, max_age=table.max_age)
-    return Press(drivers[table.device], see, fresh, settings_of(table), buzzer, shelf, place)
 
 
 @dataclass
@@ -149,15 +122,29 @@ class Bins:
         self._compactors: dict[str, Compactor] = {}
         self._shelves: list[Shelf] = []
         place = config.gateway.place.model_dump(exclude_none=True)
-        self.presses = {
+        self.presses = self._presses(config, drivers, limits, lookup)
+        self._asking = [self._asks(each, config, lookup, place) for each in config.collection]
+
+    def _presses(
+        self,
+        config: settings.Config,
+        drivers: Mapping[str, Any],
+        limits: Callable[[str], Limits],
+        lookup: Lookup,
+    ) -> "dict[str, Press]":
+        if not config.compactor:
+            return {}
+        from gateway.app.presses import press_of
+
+        place = config.gateway.place.model_dump(exclude_none=True)
+        return {
             each.device: press_of(
                 each, drivers, limits(each.device), lookup, self._shelf(f"press {each.device}"), place
             )
             for each in config.compactor
         }
-        self._asking = [self._asks(each, config, lookup, place) for each in config.collection]
 
-    def adopt(self, name: str, compactor: Compactor) -> None:
+    def adopt(self, name: str, compactor: "Compactor") -> None:
         """Take note of the compactor that runs the press *name*."""
         self._compactors[name] = compactor
 

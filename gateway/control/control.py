@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drivers.device import Clock
 from gateway.clock import Instant
 from gateway.control.ascent import RECORD_ON
 from gateway.control.case import Stage
-from gateway.control.compactor import Compactor, Press
 from gateway.control.decisions import By, Scribe
 from gateway.control.docket import Docket
 from gateway.control.memory import Memory
@@ -19,6 +18,9 @@ from gateway.control.recorder import Journal, Recorder
 from gateway.control.shelf import Shelf
 from gateway.control.station import IDLE, SOON, Links, Switch
 from gateway.reading import Input, Order, Outcome, SwitchOn, Transition
+
+if TYPE_CHECKING:
+    from gateway.control.compactor import Compactor, Press
 
 HUNG = 10.0  # [s] without a turn of an output's supervision before control no longer counts as alive
 FLUSH = 1.0  # [s] for the decisions that are still to be recorded when control stops
@@ -51,7 +53,7 @@ class Control:
         reachable: Callable[[], bool] = lambda: True,
         lookup: Callable[[str], Input] | None = None,
         keep: Callable[[], None] = lambda: None,
-        presses: Mapping[str, Press] | None = None,
+        presses: "Mapping[str, Press] | None" = None,
     ) -> None:
         self.now = now
         self._clock = clock
@@ -64,9 +66,7 @@ class Control:
         self._modes = Modes(now, reachable)
         self._shelf = Shelf(now)
         links = Links(lambda hold: self._docket.licence(hold), lookup, changed, self._kept)
-        self.compactors = {
-            name: Compactor(name, press, self.scribe, clock, links) for name, press in (presses or {}).items()
-        }
+        self.compactors = _compactors(presses or {}, self.scribe, clock, links)
         self._outputs: dict[str, Output | Compactor] = {
             name: Output(name, switch, self.scribe, clock, links) for name, switch in switches.items()
         }
@@ -223,7 +223,7 @@ class Control:
             "shelved": str(shelved) if shelved else "",
         }
 
-    def _end_lease(self, output: Output | Compactor, at: Instant) -> bool:
+    def _end_lease(self, output: "Output | Compactor", at: Instant) -> bool:
         lease = output.lease
         if lease is None or lease.until.left(at) > 0:
             return False
@@ -237,7 +237,7 @@ class Control:
         if not self._closed:
             self._keep()
 
-    async def _settle(self, outputs: Collection[Output | Compactor]) -> None:
+    async def _settle(self, outputs: "Collection[Output | Compactor]") -> None:
         async with asyncio.TaskGroup() as group:
             for output in outputs:
                 group.create_task(output.act())
@@ -264,7 +264,18 @@ class Control:
                 self._beat()
 
 
-def _exclude(outputs: Mapping[str, Output | Compactor]) -> None:
+def _compactors(
+    presses: "Mapping[str, Press]", scribe: Scribe, clock: Clock, links: Links
+) -> "dict[str, Compactor]":
+    """Return a compactor for each press. A pole that has none does not carry the code of one."""
+    if not presses:
+        return {}
+    from gateway.control.compactor import Compactor
+
+    return {name: Compactor(name, press, scribe, clock, links) for name, press in presses.items()}
+
+
+def _exclude(outputs: "Mapping[str, Output | Compactor]") -> None:
     """Tell each guard which others may not be on with it. Who excludes one is excluded by it."""
     for name, output in outputs.items():
         for other in output.limits.excludes:

@@ -1,11 +1,10 @@
 """Every rule that fires, from its mode to its end: shadowed, asked, acting, over."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.clock import Instant
 from gateway.control.case import Ask, Case, Stage, words
-from gateway.control.compactor import Compactor
 from gateway.control.decisions import ITSELF, By, Scribe, announcement
 from gateway.control.guard import Verdict
 from gateway.control.hold import Hold
@@ -15,13 +14,16 @@ from gateway.control.shelf import Shelf
 from gateway.control.until import Until
 from gateway.reading import Announce, Command, Mode, Outcome, SwitchOn, Transition
 
+if TYPE_CHECKING:
+    from gateway.control.compactor import Compactor
+
 
 class Docket:
     """Takes the rules' transitions, and hands the switches what may be asked of them. Nothing waits here."""
 
     def __init__(
         self,
-        outputs: Mapping[str, Output | Compactor],
+        outputs: "Mapping[str, Output | Compactor]",
         scribe: Scribe,
         modes: Modes,
         shelf: Shelf,

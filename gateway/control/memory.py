@@ -5,12 +5,11 @@ What a rule asks for is not kept: the rules say that anew. So nothing that is ke
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.clock import Instant
 from gateway.control import shape
 from gateway.control.case import Ask, Case, Stage
-from gateway.control.compactor import Compactor
 from gateway.control.docket import Docket
 from gateway.control.guard import HOUR
 from gateway.control.hold import Hold
@@ -20,6 +19,9 @@ from gateway.control.output import Output
 from gateway.control.shelf import Shelf
 from gateway.control.until import Until, slept
 from gateway.reading import Mode, SwitchOn, Transition
+
+if TYPE_CHECKING:
+    from gateway.control.compactor import Compactor
 
 FORMAT = 1
 INTERRUPTED = "the gateway stopped while it was on"
@@ -39,7 +41,7 @@ class Memory:
     """Saves and restores the state of a control's parts."""
 
     def __init__(
-        self, outputs: Mapping[str, Output | Compactor], docket: Docket, modes: Modes, shelf: Shelf
+        self, outputs: "Mapping[str, Output | Compactor]", docket: Docket, modes: Modes, shelf: Shelf
     ) -> None:
         self._outputs = outputs
         self._docket = docket
@@ -99,7 +101,7 @@ class Memory:
             steps.append(self._resume(transition, read.get(rule)))
         return steps
 
-    def _starts(self, output: Output | Compactor, at: Instant) -> list[float]:
+    def _starts(self, output: "Output | Compactor", at: Instant) -> list[float]:
         budgeted = output.limits.per_hour is not None
         return [round(age, 1) for age in output.guard.started(at.mono)] if budgeted else []
 

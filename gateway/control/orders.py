@@ -3,12 +3,11 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.clock import Instant
 from gateway.control import modes, shelf
 from gateway.control.case import Case
-from gateway.control.compactor import Compactor
 from gateway.control.decisions import By
 from gateway.control.docket import Docket
 from gateway.control.lease import Lease
@@ -17,6 +16,9 @@ from gateway.control.output import Output
 from gateway.control.shelf import Shelf, Shelved
 from gateway.control.until import Until, clock_time
 from gateway.reading import Mode, Order, OrderKind, Outcome, Transition
+
+if TYPE_CHECKING:
+    from gateway.control.compactor import Compactor
 
 
 class Machine(Protocol):
@@ -46,7 +48,7 @@ class Orders:
 
     def __init__(
         self,
-        outputs: Mapping[str, Output | Compactor],
+        outputs: "Mapping[str, Output | Compactor]",
         docket: Docket,
         modes: Modes,
         shelf: Shelf,

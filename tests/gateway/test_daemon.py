@@ -476,7 +476,7 @@ def test_without_http_the_web_framework_is_never_imported(tmp_path):
 PACKAGES = """prometheus_client wsgiref sqlite_utils cryptography rich plotext numpy pyvrp click
 multiprocessing httpx segno gpiozero smbus2 iotcore"""
 OURS = """terminal rounds cli demo app.probe app.scan app.backtest app.score app.returns app.register
-ledger.signer ledger.verify mqtt.watch derive.kinds.air derive.kinds.flood web.qr"""
+ledger.signer ledger.verify mqtt.watch derive.kinds.air derive.kinds.flood web.qr control.compactor"""
 
 
 def test_a_daemon_carries_nothing_that_it_was_not_asked_for():
