@@ -47,7 +47,7 @@ def headless(path: Path) -> str:
 def lengthen(path: Path) -> None:
     """Give a file that is shorter than a page a page: SQLite then reads its log, and does not remove it."""
     with contextlib.suppress(OSError):
-        if path.stat().st_size < _LEAST and path.with_name(path.name + "-wal").exists():
+        if path.stat().st_size < _LEAST and path.with_name(path.name + "-wal").stat().st_size:
             os.truncate(path, _LEAST)
 
 

@@ -60,7 +60,7 @@ async def begin(path: Path) -> None:
             store.remember("it", str(number))
         if number == READINGS // 2:
             await store.record(decision())
-            await store._keeper._checkpoint(fully=True)
+            await store._keeper._upkeep.checkpoint(fully=True)
     await store.delivered(Lane.TELEMETRY, DELIVERED)
     await store.record(event(READINGS))
     await asyncio.sleep(2.1)  # until the cursor is on the disk

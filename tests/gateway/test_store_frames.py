@@ -24,7 +24,7 @@ def log(tmp_path: Path) -> Path:
 
     async def main() -> Path:
         async with opened(tmp_path / "s.db") as store:
-            await store._keeper._checkpoint(fully=True)
+            await store._keeper._upkeep.checkpoint(fully=True)
             for number in range(COUNT):
                 await store.record(event(number))
             return crash_image(tmp_path / "s.db", tmp_path / "image")
