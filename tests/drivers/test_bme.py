@@ -9,6 +9,7 @@ import drivers
 from drivers.air.bme688.chip import TRIM
 from drivers.air.bme688.chip import Emulated as Bme688
 from drivers.bme import SAMPLE
+from drivers.bus import BusError
 from drivers.device import DeviceError, Quantity
 from drivers.emulated import EmulatedI2C
 from drivers.weather.bme280.chip import TRIM_LOW
@@ -60,3 +61,28 @@ def test_the_same_part_may_lose_its_power_between_two_measurements(name: str, cl
         assert values[Quantity.TEMPERATURE] == pytest.approx(20.0, abs=0.0051)
 
     asyncio.run(main())
+
+
+CONTROL = {"bme280": (0xF4, 0xF7), "bme688": (0x74, 0x1F)}
+"""Where each has its mode, and the eight bytes of its result."""
+
+
+@pytest.mark.parametrize("name", ["bme280", "bme688"])
+def test_the_emulated_part_has_no_result_for_what_it_was_not_asked(name: str, clock: VirtualClock):
+    chip = part(name, clock, -1)
+    clock.now += 1.0
+    mode, result = CONTROL[name]
+    chip.transfer(bytes([mode, 0x01]), 0)
+    clock.now += 1.0
+    assert chip.transfer(bytes([result]), 8).hex() == "8000008000008000"
+    chip.transfer(bytes([mode, 0x25]), 0)
+    clock.now += 1.0
+    assert chip.transfer(bytes([result]), 8).hex().endswith("8000")
+
+
+@pytest.mark.parametrize("name", ["bme280", "bme688"])
+def test_the_emulated_part_does_not_read_behind_a_write(name: str, clock: VirtualClock):
+    chip = part(name, clock, -1)
+    clock.now += 1.0
+    with pytest.raises(BusError, match="one register to read from"):
+        chip.transfer(bytes([CONTROL[name][0], 0x00]), 1)
