@@ -88,6 +88,11 @@ class Broker:
     def __post_init__(self) -> None:
         self._random = self.world.random("broker")
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is still on its way to it, or from it to the subscriber."""
+        return bool(self._forwarding) or max(self._arrives, self._returns) > self.world.now
+
     # What happens to it
 
     def fail(self, state: State, seconds: float, code: int = 0x87) -> None:

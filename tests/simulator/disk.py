@@ -13,6 +13,10 @@ from typing import Any
 from gateway.reading import Lane
 from tests.simulator.world import Caught, World
 
+SETTLED = 12.0
+"""Seconds that the disk must have been well before every reading has to be on it: a failed commit is tried
+again after ten at the latest."""
+
 FULL_SYNC = 2  # PRAGMA synchronous
 _HIGHS = f"SELECT {', '.join(f'(SELECT max(seq) FROM {lane})' for lane in Lane)}"
 _HARD = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
@@ -122,6 +126,11 @@ class Disk:
         hung, self._hung = self._hung, []
         for call in hung:
             self.take(*call)
+
+    @property
+    def settled_down(self) -> bool:
+        """Whether it has been well for so long that everything that was made until then has to be on it."""
+        return self.state is State.WELL and self.world.now - self.well_since > SETTLED
 
     def _uncap(self) -> None:
         if self.state is State.CAPPED and self.writer is not None:

@@ -18,8 +18,8 @@ KINDS = (
 )  # fmt: skip
 """What can go wrong, and people. A life has a few of these."""
 
-LENGTH = (20.0, 130.0)
-"""Seconds that the faults of a life may last. Half of the lives take less than 34 s, a fifth more than 75 s:
+LENGTH = (12.0, 130.0)
+"""Seconds that the faults of a life may last. Half of the lives take less than 16 s, a sixth more than 60 s:
 most of what goes wrong shows soon, and what only goes wrong in time is looked for as well."""
 
 YEAR = 365.25 * 86400.0
@@ -31,7 +31,7 @@ class Fate:
     def __init__(self, life: "Life") -> None:
         self._life, self._world = life, life.world
         self._chance = life.world.random("fate")
-        self._length = LENGTH[0] + (LENGTH[1] - LENGTH[0]) * self._chance.random() ** 3
+        self._length = LENGTH[0] + (LENGTH[1] - LENGTH[0]) * self._chance.random() ** 5
 
     def plan(self) -> None:
         """Arrange for everything that will happen."""
@@ -44,8 +44,16 @@ class Fate:
         """Warm and damp air, and a lid that is opened: what the rules and guards look at."""
         parts, chance = self._life.parts, self._chance
         warm, damp = (2.0, 20.0, 29.0, 31.0, 35.0), (50.0, 75.0, 85.0, 95.0)
-        self._often(13.0, lambda: parts.set(Quantity.TEMPERATURE, chance.choice(warm) + chance.random()))
-        self._often(17.0, lambda: parts.set(Quantity.HUMIDITY, chance.choice(damp) + chance.random()))
+
+        def heat() -> None:
+            parts.set(Quantity.TEMPERATURE, chance.choice(warm) + chance.random())
+
+        def moisten() -> None:
+            parts.set(Quantity.HUMIDITY, chance.choice(damp) + chance.random())
+
+        for change, mean in ((heat, 11.0), (moisten, 13.0)):
+            change()
+            self._often(mean, change)
         self._often(20.0, lambda: parts.set_lid(not parts.lid))
 
     def _clock(self) -> None:

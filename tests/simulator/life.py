@@ -174,14 +174,16 @@ class Life:
             if self._stopping:
                 return
         until = self.world.now + CALM
-        while held := process.held():
-            await asyncio.sleep(2.0)
+        while True:
+            upto = dict(self.books.highs)
+            await asyncio.sleep(0.5)
             process.expect_alive()
+            held = process.held()
+            if not held and not self.broker.busy and self.disk.settled_down:
+                break
             self.world.expect(
                 self.world.now < until, f"{held} records are held, and nothing is wrong any more"
             )
-        upto = dict(self.books.highs)
-        await asyncio.sleep(8.0)  # what the broker still has on its way
         self.books.finished(process.store, upto)
         self.operator.finished()
 

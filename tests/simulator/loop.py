@@ -80,7 +80,7 @@ class Loop(asyncio.BaseEventLoop):
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def create_task(self, coroutine: Any, **options: Any) -> "asyncio.Task[Any]":
-        task = super().create_task(coroutine, **options)
+        task = asyncio.Task(coroutine, loop=self, **options)
         self._tasks.append(task)
         if len(self._tasks) > _TASKS:
             self._tasks = self.left()

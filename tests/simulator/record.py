@@ -15,16 +15,12 @@ from gateway.store import Store
 from gateway.store.form import Columns, Decoder
 from gateway.store.schema import VERSION
 from tests.simulator.chips import Parts
-from tests.simulator.disk import Disk, State
+from tests.simulator.disk import Disk
 from tests.simulator.subscriber import Subscriber, spans
 from tests.simulator.world import World
 
 if TYPE_CHECKING:
     from tests.simulator.process import Process
-
-SETTLED = 12.0
-"""Seconds that the disk must have been well before every reading has to be on it: a failed commit is tried
-again after ten at the latest."""
 
 ENDED = 25.0
 """Seconds within which control gives a switch back when its time by hand is over: its idle turn, and more."""
@@ -204,16 +200,15 @@ class Books:
         """The process is gone: what it promised is in the file."""
         self.process = None
         self._judge_rows()
-        disk, now = self._disk, self._world.now
-        if disk.state is State.WELL and now - disk.well_since > SETTLED:
-            self._judge_lost(now - self._commit - 0.2)
+        if self._disk.settled_down:
+            self._judge_lost(self._world.now - self._commit - 0.2)
         self._added.clear()
 
     def closed(self) -> None:
         """The process came to an orderly end: everything that it was given is in the file."""
         self.process = None
         self._judge_rows()
-        if self._disk.state is State.WELL and self._world.now - self._disk.well_since > SETTLED:
+        if self._disk.settled_down:
             self._judge_lost(self._world.now)
         self._added.clear()
 
