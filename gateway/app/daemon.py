@@ -20,7 +20,7 @@ from gateway.app.hardware import Hardware
 from gateway.app.hearing import Hearing
 from gateway.app.notary import Notary
 from gateway.app.pole import Pole, described
-from gateway.app.recall import recent_orders
+from gateway.app.received import Received
 from gateway.app.timekeeper import Timekeeper
 from gateway.app.views import Views
 from gateway.clock import LoopClock, Now
@@ -134,8 +134,9 @@ class Daemon:
         stack.push_async_callback(self._stop_pole)
         await self._pole.start()
         self._views.control = self._pole.control
-        orders = await recent_orders(self._store, self.now().time)
-        self._desk = self._views.desk = Desk(self._pole.control, orders)
+        received = Received(self._store)
+        orders = await received.known(self.now().time)
+        self._desk = self._views.desk = Desk(self._pole.control, orders, received.keep)
         self._announce(Event("lamppost.gateway.started", config.gateway.id, self.now(), {"version": VERSION}))
         self.health.expect(STORE, STORE_LIMIT)
         self._background(stack, self._ping(), STORE)

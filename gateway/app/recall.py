@@ -8,9 +8,8 @@ from typing import Any
 
 from gateway.app.streams import Memory
 from gateway.control import Control
-from gateway.reading import Lane
 from gateway.rules import Engine
-from gateway.store import Store, StoreError
+from gateway.store import StoreError
 
 log = logging.getLogger("lamppost")
 
@@ -19,10 +18,6 @@ RULES, CONTROL = "rules", "control"
 
 SOON = 0.05
 """Seconds that a change may wait for a decision to be written with."""
-
-DAY = 86400.0
-PAGE = 500
-"""Decisions that are looked through at a time."""
 
 
 @dataclass
@@ -98,18 +93,6 @@ class Recall:
             if str(error) != self._problem:
                 log.error("%s is not kept, and begins anew after a restart: %s", name, error)
             self._problem = str(error)
-
-
-async def recent_orders(store: Store, now: float) -> list[str]:
-    """Return the ids of the orders that decisions of the last day name. Raises StoreError."""
-    found: list[str] = []
-    before: int | None = None
-    while bodies := await store.recent(Lane.EVENTS, PAGE, kind="decision", before=before):
-        found += [body["order"] for body in bodies if isinstance(body.get("order"), str)]
-        before = bodies[-1]["event"]
-        if bodies[-1].get("time", 0.0) < now - DAY:
-            break
-    return found
 
 
 def _parsed(text: str) -> object:

@@ -1,7 +1,7 @@
 """Where people's orders come in: judged, recorded, carried out at most once, answered."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from gateway.control.ascent import RECORD_ON
 from gateway.control.control import Control
@@ -22,12 +22,18 @@ ID, TARGET, ISSUER, REASON, CHANNEL, VALUE = 64, 64, 100, 500, 20, 20
 class Desk:
     """Takes orders from people whose right to give them the channel has checked.
 
-    *orders* are the ids of the orders that decisions of the last two days name: none of them is carried out
-    again.
+    *orders* are the ids of those that were received before a restart, the newest last: none of them is
+    carried out again. *keep* gets them all before the decision on one more is recorded.
     """
 
-    def __init__(self, control: Control, orders: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        control: Control,
+        orders: Iterable[str] = (),
+        keep: Callable[[Sequence[str]], None] = lambda orders: None,
+    ) -> None:
         self.control = control
+        self._keep = keep
         now = control.now().mono
         self._seen = dict.fromkeys(orders, now)
 
@@ -71,6 +77,7 @@ class Desk:
         cautious = self.control.orders.cautious(order)
         subject = self.control.orders.subject(order)
         decision = self._decision(order, subject, subject.outcome, _given(order))
+        self._keep(tuple(self._seen))
         failure = await self.control.recorder.durable(decision, RECORD_OFF if cautious else RECORD_ON)
         if failure and cautious:
             self.control.recorder.later(decision)

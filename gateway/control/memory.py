@@ -170,9 +170,11 @@ class Memory:
                 name, told, until = kept.ask
                 ask = Ask(name, tuple(c for c in transition.commands if str(c) in told), until)
             self._docket.resume(transition, kept.stage, ask, kept.mode)
+            free = self._modes.of(transition.rule).mode is Mode.OFF  # what it was restrained to is over
+            decided = replace(transition, mode=Mode.OFF if free else kept.mode)
             for command in transition.commands:
                 if isinstance(command, SwitchOn) and str(command) in kept.holds:
-                    self._hold(replace(transition, mode=kept.mode), command, kept.holds[str(command)])
+                    self._hold(decided, command, kept.holds[str(command)])
 
         return resume
 

@@ -57,6 +57,32 @@ def test_what_a_rule_held_it_holds_again(virtual):
     virtual(_life(((), {}, before), ([SwitchOn("siren")], {}, after)))
 
 
+def test_a_rule_that_is_free_again_after_a_crash_acts_in_the_mode_that_it_has_then(virtual):
+    """A person had restrained it for a time that ended while the gateway was away."""
+
+    async def main():
+        rig = Rig()
+        rig.know("flood")
+        await rig.control.start()
+        supervisor = asyncio.create_task(rig.control.run())
+        await rig.fire()
+        assert (await rig.order("mode", "flood", value="in", until=2.0)).accepted
+        rig.control._closed = True
+        supervisor.cancel()
+        await asyncio.wait({supervisor})
+        await asyncio.sleep(5.0)
+        after = await _again(rig, SwitchOn("siren"))
+        supervisor = asyncio.create_task(after.control.run())
+        await asyncio.sleep(0.1)
+        assert after.on(SIREN)
+        supervisor.cancel()
+        await asyncio.wait({supervisor})
+        return after
+
+    acted = virtual(main()).decisions(Outcome.ACTED)[-1]
+    assert acted.mode == Mode.OFF, "by itself, and so it is written down"
+
+
 def test_what_no_longer_fires_gets_nothing(virtual):
     async def before(rig):
         await rig.fire()

@@ -18,9 +18,9 @@ KINDS = (
 )  # fmt: skip
 """What can go wrong, and people. A life has a few of these."""
 
-LENGTH = (12.0, 130.0)
-"""Seconds that the faults of a life may last. Half of the lives take less than 16 s, a sixth more than 60 s:
-most of what goes wrong shows soon, and what only goes wrong in time is looked for as well."""
+LENGTH = (10.0, 120.0)
+"""Seconds that the faults of a life may last. Half of the lives take less than 12 s, an eighth more than
+60 s: most of what goes wrong shows soon, and what only goes wrong in time is looked for as well."""
 
 YEAR = 365.25 * 86400.0
 
@@ -31,7 +31,7 @@ class Fate:
     def __init__(self, life: "Life") -> None:
         self._life, self._world = life, life.world
         self._chance = life.world.random("fate")
-        self._length = LENGTH[0] + (LENGTH[1] - LENGTH[0]) * self._chance.random() ** 5
+        self._length = LENGTH[0] + (LENGTH[1] - LENGTH[0]) * self._chance.random() ** 6
 
     def plan(self) -> None:
         """Arrange for everything that will happen."""
@@ -108,7 +108,7 @@ class Fate:
         self._world.after(self._chance.uniform(5.0, 150.0), mend)
 
     def _operator(self) -> None:
-        self._often(7.0, self._life.operator.act)
+        self._often(4.0, self._life.operator.act)
 
     def _kills(self) -> None:
         for _ in range(self._chance.randint(1, 2)):

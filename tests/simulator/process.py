@@ -11,7 +11,7 @@ from gateway.app.books import Books
 from gateway.app.check import Plan
 from gateway.app.hearing import Hearing
 from gateway.app.pole import Pole
-from gateway.app.recall import recent_orders
+from gateway.app.received import Received
 from gateway.clock import LoopClock, Now
 from gateway.control import Desk
 from gateway.health import Health
@@ -82,7 +82,8 @@ class Process:
         self.judge.restored(self)
         for name, sampler in self.pole._samplers.items():
             sampler.jitter = Random(f"{self.world.seed} {name}")
-        self.desk = Desk(self.pole.control, await recent_orders(self.store, self.now().time))
+        received = Received(self.store)
+        self.desk = Desk(self.pole.control, await received.known(self.now().time), received.keep)
         self._announce(Event("lamppost.gateway.started", GATEWAY, self.now(), {}))
 
     async def submit(self, order: Order) -> Answer:

@@ -184,7 +184,11 @@ class Books:
             return
         for name, output in self.process.pole.control._outputs.items():
             if (lease := output.lease) is not None:
-                ends = self._world.now + lease.until.left(self.process.now())
+                at = self.process.now()
+                most = lease.until.mono - at.mono  # by no clock that is set
+                longer = lease.until.left(at) - most
+                self.expect(longer < 1.0, f"{name} is by hand for {longer:.1f} s longer than was said")
+                ends = self._world.now + most
                 noted = max(ends, self._world.now), self._world.boot
                 first, boot = self._leases.setdefault(lease.order, noted)
                 if not lease.on and boot != self._world.boot:
