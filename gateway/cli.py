@@ -233,12 +233,16 @@ def _check(asked: argparse.Namespace) -> int:
     checked = plan(asked.config)
     config = checked.config
     rules = sum(len(file.rules) for file in checked.rules)
-    buses = len(config.bus)
     print(
-        f"{asked.config}: nothing is wrong. {config.gateway.id} has {len(config.device)} devices on {buses} "
-        f"bus{'es' * (buses != 1)} and the header, {len(config.derive)} derived streams and {rules} rules."
+        f"{asked.config}: nothing is wrong. {config.gateway.id} has {_many(len(config.device), 'device')} on "
+        f"{_many(len(config.bus), 'bus', 'buses')} and the header, "
+        f"{_many(len(config.derive), 'derived stream')} and {_many(rules, 'rule')}."
     )
     return 0
+
+
+def _many(number: int, one: str, several: str = "") -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}"
 
 
 def _watch(asked: argparse.Namespace) -> int:
