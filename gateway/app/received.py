@@ -6,7 +6,7 @@ are not saved from a damaged file: so the newest orders are kept a second time, 
 
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from gateway.reading import Lane
 from gateway.store import Store, StoreError
@@ -32,8 +32,9 @@ class Received:
 
     async def known(self, now: float) -> list[str]:
         """Return the ids, the newest last, of a day before *now* [s, Unix]. Raises StoreError."""
-        decided = [order async for order in self._decided(now)]
-        return list(dict.fromkeys([*await self._kept(), *reversed(decided)]))
+        kept, decided = await self._kept(), (await self._decided(now))[::-1]
+        behind = next((place for place, order in enumerate(decided) if order in kept), 0)  # older than these
+        return list(dict.fromkeys([*decided[:behind], *kept, *decided[behind:]]))
 
     def keep(self, orders: Sequence[str]) -> None:
         """Keep the last of *orders*, durable with the next commit: the one of the decision on the last."""
@@ -51,13 +52,13 @@ class Received:
             return []
         return [one for one in kept if isinstance(one, str)] if isinstance(kept, list) else []
 
-    async def _decided(self, now: float) -> AsyncIterator[str]:
-        """Yield the orders that the decisions of the last day name, the newest first."""
+    async def _decided(self, now: float) -> list[str]:
+        """Return the orders that the decisions of the last day name, the newest first."""
+        found: list[str] = []
         before: int | None = None
         while bodies := await self._store.recent(Lane.EVENTS, PAGE, kind="decision", before=before):
-            for body in bodies:
-                if isinstance(order := body.get("order"), str):
-                    yield order
+            found += [body["order"] for body in bodies if isinstance(body.get("order"), str)]
             before = bodies[-1]["event"]
             if bodies[-1].get("time", 0.0) < now - DAY:
                 break
+        return found

@@ -23,6 +23,21 @@ def test_what_a_decision_names_and_what_is_kept_is_known_after_a_restart(tmp_pat
     assert asyncio.run(main()) == ["first", "second"]
 
 
+def test_the_newest_orders_are_the_last_also_where_there_are_more_than_are_kept(tmp_path):
+    orders = [f"order-{number}" for number in range(NEWEST + 20)]
+
+    async def main():
+        async with opened(tmp_path / "s.db") as store:
+            for order in orders:
+                await store.record(replace(decision(), order=order))
+            Received(store).keep(orders)
+            await store.record(decision())
+        async with opened(tmp_path / "s.db") as store:
+            return await Received(store).known(NOW().time)
+
+    assert asyncio.run(main()) == orders
+
+
 def test_an_order_whose_decision_had_to_go_is_still_known(tmp_path):
     path = tmp_path / "s.db"
 
