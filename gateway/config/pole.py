@@ -50,16 +50,15 @@ def anchored(config: Config, folder: Path) -> Config:
     rules = config.rules.model_copy(update={"files": tuple(folder / each for each in config.rules.files)})
     tls = config.mqtt.tls
     if tls is not None:
-        files = {name: folder / path for name, path in tls if path is not None}
-        tls = tls.model_copy(update=files)
+        tls = tls.model_copy(update=_under(folder, **dict(tls)))
     key = config.ledger.key or Path(f"{config.store.path}.key")
     ledger = config.ledger.model_copy(update={"key": folder / key})
     public = config.public.model_copy(update=_under(folder, file=config.public.file))
     access = config.access.model_copy(update=_under(folder, people=config.access.people))
-    password = config.mqtt.password_file
-    mqtt = config.mqtt.model_copy(update={"tls": tls, "password_file": password and folder / password})
-    anchored = {"store": store, "ledger": ledger, "rules": rules, "mqtt": mqtt}
-    return config.model_copy(update=anchored | {"public": public, "access": access})
+    password = _under(folder, password_file=config.mqtt.password_file)
+    mqtt = config.mqtt.model_copy(update={"tls": tls, **password})
+    sections = {"store": store, "ledger": ledger, "rules": rules, "mqtt": mqtt}
+    return config.model_copy(update=sections | {"public": public, "access": access})
 
 
 def _under(folder: Path, **paths: Path | None) -> dict[str, Path]:

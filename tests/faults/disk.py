@@ -3,6 +3,7 @@
 A process that was started with `preloaded(folder)` in its environment has it; there `Disk()` is its handle.
 """
 
+import asyncio
 import ctypes
 import hashlib
 import json
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from enum import IntFlag
 from pathlib import Path
 from struct import Struct
@@ -134,3 +135,13 @@ def entries(trace: bytes) -> Iterator[Entry]:
         at += _ENTRY.size
         yield Entry(chr(kind), inode, offset, trace[at : at + length])
         at += length
+
+
+def forked(work: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Do *work* in a process of its own; return 0, or below zero the signal that ended it."""
+    child = os.fork()
+    if not child:
+        asyncio.run(work())
+        os._exit(0)  # as it is: nothing is tidied up
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)

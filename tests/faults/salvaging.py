@@ -7,12 +7,10 @@ have what a salvage gives that nobody disturbs: each record once, in order, and 
 
 import asyncio
 import json
-import os
 import random
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from gateway.store import rescue as rescue_module
 from gateway.store import salvage as salvage_module
 from gateway.store import wreck as wreck_module
 from gateway.store.wreck import PROGRESS
-from tests.faults.disk import Disk
+from tests.faults.disk import Disk, forked
 from tests.gateway.store_rig import NOW, books_agree, decision, event, reading, rows, settings, texts
 
 READINGS = 150
@@ -34,16 +32,6 @@ DELIVERED = 20
 WINDOW = 40  # rows that are fetched at once
 NOTED, SPOILT = "noted", "spoilt"  # a file that is whole, but for the note; one with a page overwritten
 MOMENTS = (0.0, 0.004, 1.0)  # [s] for which a start waits: all comes later, some, nothing
-
-
-def forked(work: Callable[[], Coroutine[Any, Any, None]]) -> int:
-    """Do *work* in a process of its own; return 0, or below zero the signal that ended it."""
-    child = os.fork()
-    if not child:
-        asyncio.run(work())
-        os._exit(0)  # as it is: nothing is tidied up
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
 
 
 async def opening(path: Path) -> Store:

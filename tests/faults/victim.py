@@ -15,6 +15,7 @@ import asyncio
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import sqlite_utils  # noqa: F401 - here, not in each process that is forked
@@ -22,6 +23,7 @@ import sqlite_utils  # noqa: F401 - here, not in each process that is forked
 from gateway.clock import LoopClock
 from gateway.reading import Lane
 from gateway.store import Store, Stored
+from tests.faults.disk import forked
 from tests.gateway.store_rig import NOW, books_agree, event, reading, settings
 
 SPEED = 1000.0
@@ -99,12 +101,7 @@ async def live(path: Path, drain: bool) -> None:
 
 def main(path: Path) -> None:
     for line in sys.stdin:
-        child = os.fork()
-        if not child:
-            asyncio.run(live(path, line == "drain\n"))
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        say("dead", os.waitstatus_to_exitcode(status))
+        say("dead", forked(partial(live, path, line == "drain\n")))
 
 
 if __name__ == "__main__":

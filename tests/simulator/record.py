@@ -1,7 +1,6 @@
 """Judges what the gateway records: true numbers, nothing promised that is not kept, an unbroken ledger."""
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -218,8 +217,7 @@ class Books:
 
     def _judge_lost(self, before: float) -> None:
         """Every reading that was made before that time has become durable."""
-        have = set(map(_key, self.records[Lane.TELEMETRY].values()))
-        lost = [key for when, key in self._added if when < before and key not in have]
+        lost = [key for when, key in self._added if when < before and key not in self._kept]
         self.expect(not lost or self._dropped(Lane.TELEMETRY), f"readings are lost: {lost}")
 
     def finished(self, store: Store, upto: Mapping[Lane, int]) -> None:
@@ -276,13 +274,12 @@ class Books:
         """Return every event, decision and gap that is durable, by its number."""
         return self.records[Lane.EVENTS]
 
-    def _rows(self, lane: Lane, after: int = 0) -> dict[int, Any]:
-        edition, db = self._disk.edition()[:2], self._disk.looking()
-        if self._decoder is None or self._decoder[0] != edition:
-            self._decoder = edition, Decoder(db)
+    def _rows(self, lane: Lane, after: int) -> dict[int, Any]:
+        connection = self._disk.looking()
+        if self._decoder is None or self._decoder[0] is not connection:
+            self._decoder = connection, Decoder(connection)
         text = self._decoder[1].text
-        rows = sqlite3.Connection.execute(db, _BEHIND[lane], (after,)).fetchall()
-        found = {seq: text(*row) for seq, *row in rows}
+        found = {seq: text(*row) for seq, *row in self._disk.ask(_BEHIND[lane], (after,))}
         unread = [seq for seq, text in found.items() if text is None]
         self.expect(not unread, f"{lane} {unread} cannot be read")
         return {seq: json.loads(text or "") for seq, text in found.items()}

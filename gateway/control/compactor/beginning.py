@@ -53,7 +53,7 @@ class Beginning:
         """Return what is against clearing the fault."""
         at = self._at
         seen = at.machine.may_clear(at.clock.monotonic(), at.press.see())
-        return replace(seen, reasons=(*([at.barred] if at.barred else []), *seen.reasons))
+        return replace(seen, reasons=at.reasons(seen))
 
     async def _go_home(self, hold: Hold) -> None:
         """Clear a fault; a plate that is away comes home first.

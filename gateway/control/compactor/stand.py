@@ -14,7 +14,7 @@ from gateway.control.compactor.pen import Pen
 from gateway.control.compactor.seen import Seen, Settings
 from gateway.control.compactor.state import Note
 from gateway.control.decisions import Scribe
-from gateway.control.guard import Guard, Limits
+from gateway.control.guard import Guard, Limits, Verdict
 from gateway.control.hold import Hold, Holds
 from gateway.control.lease import Lease
 from gateway.control.station import Links
@@ -67,8 +67,12 @@ class Stand:
 
     def against(self) -> str:
         """Return what is against moving now, with a stroke under way."""
-        seen = self.machine.against(self.clock.monotonic(), self.press.see())
-        return "; ".join((*([self.barred] if self.barred else []), *seen.reasons))
+        return "; ".join(self.reasons(self.machine.against(self.clock.monotonic(), self.press.see())))
+
+    def reasons(self, seen: Verdict) -> tuple[str, ...]:
+        """Return what is against moving: what bars it, and what is *seen*."""
+        barred = self.barred
+        return (barred, *seen.reasons) if barred else seen.reasons
 
     def recall(self) -> None:
         """Take up what was kept, once: not before the first turn, for the store is open by then."""
