@@ -27,8 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
-        count = len(error.problems)
-        print(f"{count} problem{'s' * (count != 1)}; nothing was started.", file=sys.stderr)
+        print(f"{_many(len(error.problems), 'problem')}; nothing was started.", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         return 130

@@ -122,7 +122,7 @@ class Bins:
         self._compactors: dict[str, Compactor] = {}
         self._shelves: list[Shelf] = []
         place = config.gateway.place.model_dump(exclude_none=True)
-        self.presses = self._presses(config, drivers, limits, lookup)
+        self.presses = self._presses(config, drivers, limits, lookup, place)
         self._asking = [self._asks(each, config, lookup, place) for each in config.collection]
 
     def _presses(
@@ -131,12 +131,12 @@ class Bins:
         drivers: Mapping[str, Any],
         limits: Callable[[str], Limits],
         lookup: Lookup,
+        place: Mapping[str, Any],
     ) -> "dict[str, Press]":
         if not config.compactor:
             return {}
         from gateway.app.presses import press_of
 
-        place = config.gateway.place.model_dump(exclude_none=True)
         return {
             each.device: press_of(
                 each, drivers, limits(each.device), lookup, self._shelf(f"press {each.device}"), place

@@ -35,11 +35,11 @@ class Wrong(NamedTuple):
 def unfit(designs: Iterable[Design], devices: Mapping[str, _Placed]) -> Iterator[Wrong]:
     """Yield what can never be right, though each table by itself is."""
     streams = {each.id: each for each in designs}
-    for name, design in streams.items():
+    for design in streams.values():
         if design.settings.kind == "stage" and "temperature" in design.context.sources:
             yield from _compensated(design, streams, devices)
         if design.settings.kind == "stage_alarm":
-            yield from _out_of_reach(name, design, streams)
+            yield from _out_of_reach(design, streams)
 
 
 def _compensated(
@@ -61,7 +61,7 @@ def _compensated(
         yield Wrong(design.id, "assumed", f"{said} {share}; say assumed = {sound:.2f}")
 
 
-def _out_of_reach(name: str, design: Design, streams: Mapping[str, Design]) -> Iterator[Wrong]:
+def _out_of_reach(design: Design, streams: Mapping[str, Design]) -> Iterator[Wrong]:
     """Water never stands above the face of the sensor that looks down on it."""
     source = design.context.source
     while (made := streams.get(source.device)) and made.settings.kind != "stage":
@@ -73,7 +73,8 @@ def _out_of_reach(name: str, design: Design, streams: Mapping[str, Design]) -> I
         height = getattr(design.options, key)
         if height is not None and height >= face:
             said = f"{key} begins at {height:g} m, and the sensor's face is at {face:g} ({made.id}.reference)"
-            yield Wrong(name, key, f"{said}: no stage is ever so high. Are both in m over the same datum?")
+            advice = "no stage is ever so high. Are both in m over the same datum?"
+            yield Wrong(design.id, key, f"{said}: {advice}")
 
 
 def _origin(source: Source, streams: Mapping[str, Design]) -> Source:

@@ -164,8 +164,7 @@ class Stream:
 
     def save(self) -> Any:
         """Return what `restore` needs, as JSON takes it; None when stored readings bring it all back."""
-        saved = self._state.save()
-        if saved is None or self._newest == float("-inf"):
+        if self._newest == float("-inf") or (saved := self._state.save()) is None:
             return None
         return {
             "newest": self._newest,

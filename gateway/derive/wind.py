@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from drivers.device import Missing
+from gateway.derive.frames import SECOND
 
 CALM = 0.2
 """Mean speed [m/s] below which it is calm, and there is no direction: WMO-No. 8, volume I, 5.1."""
@@ -25,7 +26,6 @@ SHARE = 0.75
 """Least share of the measurements that must be there for a mean to stand for its time."""
 
 HAIR = 1e-6  # of a measurement or a metre a second: 0.75 times a count, or a mean of 0.2, is not exact
-SECOND = 1_000_000  # times are whole microseconds, as records hold them
 
 
 class Wind(NamedTuple):

@@ -9,12 +9,12 @@ from math import cos, nan, sin
 from typing import NamedTuple
 
 from drivers.device import Missing
+from gateway.derive.frames import SECOND
 from gateway.derive.gusts import GUST, Gusts, Run, gust
 from gateway.derive.wind import (
     CALM,
     FASTEST,
     HAIR,
-    SECOND,
     SHARE,
     Wind,
     check_share,

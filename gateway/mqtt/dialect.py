@@ -12,8 +12,6 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-INCOMING, INFLOW = 16_384, 16
-"""Most bytes of a packet, and most unacknowledged messages, that the broker may send us: orders are short."""
 UNSUPPORTED_VERSION = 0x84
 """The reason code of a broker that speaks another version (MQTT 5.0, 3.2.2.2)."""
 ABOUTS = 64

@@ -20,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gateway.config import Mqtt
 from gateway.mqtt import security
 from gateway.mqtt.background import in_thread
-from gateway.mqtt.dialect import INCOMING, INFLOW, JSON, About, Dialect, Session
+from gateway.mqtt.dialect import JSON, About, Dialect, Session
 
 ANSWER = 7.0
 """How long the broker may take to answer a CONNECT [s]."""
@@ -28,6 +28,8 @@ PATIENCE = 60.0
 """How long a broker that answers pings may acknowledge nothing, before a new connection is tried [s]."""
 OVERHEAD = 64
 """Bytes of a PUBLISH beside topic and payload: header, lengths, id, content type; generously."""
+INCOMING, INFLOW = 16_384, 16
+"""Most bytes of a packet, and most unacknowledged messages, that the broker may send us: orders are short."""
 LARGEST = 268_435_455
 """Most bytes of a packet that MQTT can express (MQTT 5.0, 1.5.5)."""
 MALFORMED = 0x81

@@ -9,8 +9,8 @@ import pytest
 from gateway.config import Mqtt
 from gateway.mqtt import Heard
 from gateway.mqtt.backoff import Backoff
-from gateway.mqtt.dialect import INCOMING
 from gateway.mqtt.inbox import HELD
+from gateway.mqtt.link import INCOMING
 from gateway.reading import Answer, Lane
 from tests.brokers import Broker
 from tests.gateway.mqtt_rig import Memory, Subscriber, running, until

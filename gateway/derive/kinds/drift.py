@@ -45,7 +45,7 @@ class _Counting:
 
     detector: Drift | Step
     window: int | None = None
-    _times: deque[float] = field(default_factory=deque, init=False)
+    _times: deque[float] = field(init=False)
     _last: float = field(default=-math.inf, init=False)
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class _Counting:
 
     def since(self, time: float) -> float:
         """Return the time of the first sample that the alarm of *time* rests on."""
-        return min(*self._times, time) if self._times else time
+        return min((time, *self._times))
 
     def save(self) -> dict[str, Any]:
         """Return what `restore` needs, as JSON takes it."""
@@ -142,12 +142,8 @@ def _straight(context: Context) -> Any:
     return context.source
 
 
-def _look_back(context: Context) -> float:
-    return min(LOOK_BACK * context.interval, 86400.0)
-
-
 def _back(options: Any, context: Context) -> float:
-    return _look_back(context)
+    return min(LOOK_BACK * context.interval, 86400.0)
 
 
 KINDS: Mapping[str, Kind] = {

@@ -24,7 +24,7 @@ NEVER = float("-inf")
 LEVELS = (_Q.SOUND_LEVEL, _Q.SOUND_LEVEL_MAX, _Q.SOUND_LEVEL_10, _Q.SOUND_LEVEL_50, _Q.SOUND_LEVEL_90)
 DAY_LEVELS = (_Q.LDAY, _Q.LEVENING, _Q.LNIGHT, _Q.LDEN)
 
-_AFTER = 2e-6  # [s] a level at the very begin of a period is of the time before it
+AFTER = 2e-6  # [s] a level at the very begin of a period is of the time before it
 
 
 def check_share(share: float) -> None:
@@ -77,7 +77,7 @@ class Periods:
         return results
 
     def advance(self, time: float) -> Iterable[Result]:
-        return self._move(time + _AFTER) if time >= self._stop and self._stop != NEVER else ()
+        return self._move(time + AFTER) if time >= self._stop and self._stop != NEVER else ()
 
     def save(self) -> Any:
         """Return the sums and class counts; None where readings of the store bring them back."""
@@ -87,7 +87,7 @@ class Periods:
 
     def restore(self, saved: Any) -> None:
         start, newest = (number(time, -TIME_MOST, TIME_MOST) for time in saved["at"])
-        self._open(start + _AFTER)
+        self._open(start + AFTER)
         if self._start != start or not start <= newest <= self._stop:
             raise ValueError("this is no period of these settings")
         self._tally.restore(saved["tally"])
@@ -112,7 +112,7 @@ class Periods:
         )
         if self.with_tni:
             values[_Q.TNI] = tni(l10, l90)
-        return Result(self._stop, values, self._start + _AFTER)
+        return Result(self._stop, values, self._start + AFTER)
 
 
 def _noise(options: Noise, context: Context) -> Periods:
@@ -189,7 +189,7 @@ class Days:
         day = self._day
         if day is None or time < day.end:
             return ()
-        self._day = self._of(time + _AFTER)
+        self._day = self._of(time + AFTER)
         return (self._result(day),)
 
     def save(self) -> Any:
@@ -214,7 +214,7 @@ class Days:
 
     def _result(self, day: Day) -> Result:
         levels = (day.level(Period.DAY), day.level(Period.EVENING), day.level(Period.NIGHT), day.lden())
-        return Result(day.end, dict(zip(DAY_LEVELS, levels, strict=True)), day.begin + _AFTER)
+        return Result(day.end, dict(zip(DAY_LEVELS, levels, strict=True)), day.begin + AFTER)
 
 
 def _noise_day(options: NoiseDay, context: Context) -> Days:

@@ -10,12 +10,11 @@ from drivers.device import Missing, Quantity
 from gateway.derive.frames import DAY, SECOND, Aligned
 from gateway.derive.kind import Context, Input, Kind, Result, Taken, Unfit, always, only
 from gateway.derive.kinds.local import zone_of
-from gateway.derive.kinds.noise import HOUR, SLACK, Periods, check_share, often_enough
+from gateway.derive.kinds.noise import AFTER, HOUR, SLACK, Periods, check_share, often_enough
 from gateway.derive.noise import HIGHEST, LOWEST, OF_18_HOURS, la10_18h
 from gateway.derive.saved import number
 
 _Q = Quantity
-_AFTER = 2e-6  # [s] a level at the very begin of a day is of the day before
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Hours:
         return ended
 
     def advance(self, time: float) -> Iterable[Result]:
-        return () if self._day is None else self._move(time + _AFTER, self.hour.advance(time))
+        return () if self._day is None else self._move(time + AFTER, self.hour.advance(time))
 
     def save(self) -> Any:
         if self._day is None:
@@ -84,7 +83,7 @@ class Hours:
         begin = datetime(day.year, day.month, day.day, OF_18_HOURS[0], tzinfo=self.zone).timestamp()
         levels = [self._levels.get(hour, Missing.INPUT_MISSING) for hour in OF_18_HOURS]
         value = la10_18h(levels, self.share)
-        return Result(stop / SECOND, {_Q.TRAFFIC_NOISE: value}, max(begin, start / SECOND) + _AFTER)
+        return Result(stop / SECOND, {_Q.TRAFFIC_NOISE: value}, max(begin, start / SECOND) + AFTER)
 
 
 def _traffic_noise(options: TrafficNoise, context: Context) -> Hours:

@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 from drivers.device import Missing
+from gateway.derive.frames import SECOND
 from gateway.derive.noise.levels import (
-    SECOND,
     SHARE,
     UNIT,
     check_share,

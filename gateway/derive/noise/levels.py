@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 from drivers.device import Missing
+from gateway.derive.frames import SECOND
 from gateway.derive.statistics import between, ranks
 
 LOWEST, HIGHEST = -20.0, 200.0
@@ -24,7 +25,6 @@ OF_18_HOURS = range(6, 24)
 """The local hours of LA10,18h."""
 
 TENTHS = round(1 / RESOLUTION)
-SECOND = 1_000_000  # times are whole microseconds, as records hold them: sums of them are exact
 UNIT = 1 << 40  # of energy: whole numbers again, so that no order of arrival changes a sum
 
 
